@@ -1,0 +1,22 @@
+//! What an event may cause, once it is committed. Only [`Stage`](crate::stage::Stage) makes these, validated.
+
+use crate::contract::*;
+
+/// One staged effect. Ids were given at staging time and are never used again, committed or not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs)] // the fields are the parameters of the WIT function that stages it
+pub enum Effect {
+    Call { leg: LegId, transaction: TransactionId, call_id: String, invite: Invite },
+    Request { leg: LegId, transaction: TransactionId, method: String, headers: Vec<Header>, body: Vec<u8> },
+    Ack { invite: TransactionId, headers: Vec<Header>, body: Vec<u8> },
+    AnswerChallenge { challenged: TransactionId, transaction: TransactionId },
+    Cancel { invite: TransactionId },
+    Respond { transaction: TransactionId, status: u16, reason: String, headers: Vec<Header>, body: Vec<u8> },
+    Release { leg: LegId, headers: Vec<Header> },
+    SetTimer { name: String, after_ms: u64 },
+    ClearTimer { name: String },
+    ActAs { user: String },
+    CachePut { key: String, value: Vec<u8>, ttl_seconds: u32 },
+    CacheRemove { key: String },
+    HttpRespond { exchange: ExchangeId, response: HttpResponse },
+}

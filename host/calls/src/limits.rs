@@ -1,0 +1,60 @@
+//! The bounds of what one event and one call may take, per tenant. Each has a name that errors and metrics carry.
+
+/// What one event of one call may stage, and how large a call may grow.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Effects that one event may stage, in number.
+    pub effects_per_event: usize,
+    /// Bytes of header fields and bodies that one event may stage.
+    pub bytes_per_event: usize,
+    /// Largest state that `handle` may return, in bytes.
+    pub state_bytes: usize,
+    /// Legs of one call at once, in number.
+    pub legs_per_call: usize,
+    /// Requests of one call that wait for a final response at once, in number.
+    pub transactions_per_call: usize,
+    /// Timers of one call at once, in number.
+    pub timers_per_call: usize,
+    /// Events of one call that wait while another is handled, in number.
+    pub events_queued_per_call: usize,
+    /// Calls of the tenant that are up at once, in number.
+    pub calls: usize,
+    /// Bytes that the tenant's cache holds.
+    pub cache_bytes: usize,
+    /// Breakdowns in a row on one call after which the host ends it, in number.
+    pub breakdowns_in_a_row: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            effects_per_event: 64,
+            bytes_per_event: 256 * 1024,
+            state_bytes: 64 * 1024,
+            legs_per_call: 16,
+            transactions_per_call: 64,
+            timers_per_call: 16,
+            events_queued_per_call: 64,
+            calls: 100_000,
+            cache_bytes: 64 * 1024 * 1024,
+            breakdowns_in_a_row: 3,
+        }
+    }
+}
+
+/// Longest timer name, in bytes.
+pub const TIMER_NAME_BYTES_MAX: usize = 64;
+/// Longest time a timer may run, in milliseconds: a week.
+pub const TIMER_MS_MAX: u64 = 7 * 24 * 3_600 * 1_000;
+/// Longest cache key, in bytes.
+pub const CACHE_KEY_BYTES_MAX: usize = 1_024;
+/// Longest life of a cache entry, in seconds.
+pub const CACHE_TTL_SECONDS_MAX: u32 = 86_400;
+/// Longest header value or URI that a guest may stage, in bytes.
+pub const VALUE_BYTES_MAX: usize = 4_096;
+/// Longest log line that is kept, in bytes.
+pub const LOG_LINE_BYTES_MAX: usize = 1_024;
+/// Log lines kept of one event, in number.
+pub const LOG_LINES_MAX: usize = 32;
+/// Header fields in one staged message, in number.
+pub const HEADERS_MAX: usize = 64;

@@ -1,0 +1,367 @@
+//! The staging area of one event: the guest's imports end here. It validates, hands out ids, and remembers; nothing
+//! leaves it until the whole event is sealed with an `ok` and committed.
+//!
+//! What a call to it answers depends only on what was given to [`Stage::new`] and on the calls before, so an event
+//! that is run again from its journal stages the same.
+
+mod check;
+#[cfg(test)]
+mod tests;
+
+use crate::cache::Cache;
+use crate::contract::*;
+use crate::effect::Effect;
+use crate::limits::*;
+use crate::logic::{Breakdown, Directory};
+use plugboard_sip::time::Time;
+use std::sync::Arc;
+
+/// What one event may see, refer to and use.
+pub struct Setting {
+    /// The call's ids that can be referred to.
+    pub view: View,
+    /// The bounds.
+    pub limits: Limits,
+    /// The event's time.
+    pub now: Time,
+    /// The event's chance.
+    pub seed: u64,
+    /// Who caused the event.
+    pub principal: Principal,
+    /// The user that the call is bound to, if any.
+    pub agent: Option<String>,
+    /// What stands behind the `@` of Call-IDs.
+    pub call_id_host: Arc<str>,
+    /// The tenant's users.
+    pub directory: Arc<dyn Directory>,
+    /// The tenant's cache.
+    pub cache: Arc<dyn Cache>,
+}
+
+/// The ids of a call that an effect may name at the moment, and the next free ones.
+#[derive(Clone, Debug, Default)]
+pub struct View {
+    /// The legs that are not over.
+    pub legs: Vec<LegView>,
+    /// Requests received that still want a final response.
+    pub owed: Vec<TransactionId>,
+    /// INVITEs of ours that got a 2xx which is not acknowledged yet.
+    pub unacknowledged: Vec<TransactionId>,
+    /// INVITEs of ours inside a dialog without a final response.
+    pub cancellable: Vec<TransactionId>,
+    /// Requests of ours whose challenge can be answered, with their leg.
+    pub challenged: Vec<(TransactionId, LegId)>,
+    /// HTTP exchanges without an answer.
+    pub exchanges: Vec<ExchangeId>,
+    /// Requests of ours without a final response, in number.
+    pub pending: usize,
+    /// Timers that run, in number.
+    pub timers: usize,
+    /// The id that the next leg gets.
+    pub next_leg: u32,
+    /// The id that the next transaction gets.
+    pub next_transaction: u32,
+}
+
+/// What an effect may do with a leg.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LegView {
+    /// The leg.
+    pub id: LegId,
+    /// It has a dialog, so requests can be sent on it.
+    pub dialog: bool,
+    /// It was released; only `release` may name it, to no effect.
+    pub released: bool,
+}
+
+/// A line that the guest wrote to its tenant's log.
+pub type LogLine = (LogLevel, String);
+
+/// The staging area of one event.
+pub struct Stage {
+    setting: Setting,
+    effects: Vec<Effect>,
+    bytes: usize,
+    log: Vec<LogLine>,
+}
+
+/// An event that the guest handled: everything in it happens.
+#[derive(Debug)]
+pub struct Committed {
+    /// The effects in the order in which they were staged.
+    pub(crate) effects: Vec<Effect>,
+    /// The new state; `None` ends the call.
+    pub(crate) state: Option<Vec<u8>>,
+    /// The ids that are free now.
+    pub(crate) next_leg: u32,
+    pub(crate) next_transaction: u32,
+}
+
+impl Stage {
+    /// An empty stage.
+    pub fn new(setting: Setting) -> Self {
+        Self { setting, effects: Vec::new(), bytes: 0, log: Vec::new() }
+    }
+
+    /// `sip.call`
+    pub fn call(&mut self, invite: Invite) -> Result<Started, StageError> {
+        check::sip_uri("target", &invite.target)?;
+        check::address("from", &invite.from)?;
+        if let Some(to) = &invite.to {
+            check::address("to", to)?;
+        }
+        check::headers(&invite.headers)?;
+        if self.setting.view.legs.len() >= self.setting.limits.legs_per_call {
+            return Err(StageError::OverQuota("legs_per_call"));
+        }
+        self.room(&invite.headers, &invite.body)?;
+        let transaction = self.next_transaction()?;
+        let view = &mut self.setting.view;
+        let leg = LegId(view.next_leg);
+        view.next_leg += 1;
+        view.legs.push(LegView { id: leg, dialog: false, released: false });
+        let call_id = call_id(self.setting.seed, leg, &self.setting.call_id_host);
+        self.effects.push(Effect::Call { leg, transaction, call_id: call_id.clone(), invite });
+        Ok(Started { leg, transaction, call_id })
+    }
+
+    /// `sip.request`
+    pub fn request(
+        &mut self,
+        leg: LegId,
+        method: String,
+        headers: Vec<Header>,
+        body: Vec<u8>,
+    ) -> Result<TransactionId, StageError> {
+        check::method(&method)?;
+        check::headers(&headers)?;
+        let found = self.leg(leg)?;
+        if !found.dialog || found.released {
+            return Err(StageError::WrongState);
+        }
+        self.room(&headers, &body)?;
+        let transaction = self.next_transaction()?;
+        if method == "INVITE" {
+            self.setting.view.cancellable.push(transaction);
+        }
+        self.effects.push(Effect::Request { leg, transaction, method, headers, body });
+        Ok(transaction)
+    }
+
+    /// `sip.ack`
+    pub fn ack(&mut self, invite: TransactionId, headers: Vec<Header>, body: Vec<u8>) -> Result<(), StageError> {
+        check::headers(&headers)?;
+        self.room(&headers, &body)?;
+        take(&mut self.setting.view.unacknowledged, invite)?;
+        self.effects.push(Effect::Ack { invite, headers, body });
+        Ok(())
+    }
+
+    /// `sip.answer-challenge`
+    pub fn answer_challenge(&mut self, challenged: TransactionId) -> Result<TransactionId, StageError> {
+        let challenges = &mut self.setting.view.challenged;
+        let at = challenges.iter().position(|(id, _)| *id == challenged).ok_or(StageError::Denied)?;
+        let leg = self.leg(self.setting.view.challenged[at].1)?;
+        if leg.released {
+            return Err(StageError::WrongState);
+        }
+        self.room(&[], &[])?;
+        let transaction = self.next_transaction()?;
+        self.setting.view.challenged.swap_remove(at);
+        self.effects.push(Effect::AnswerChallenge { challenged, transaction });
+        Ok(transaction)
+    }
+
+    /// `sip.cancel`
+    pub fn cancel(&mut self, invite: TransactionId) -> Result<(), StageError> {
+        self.room(&[], &[])?;
+        take(&mut self.setting.view.cancellable, invite)?;
+        self.effects.push(Effect::Cancel { invite });
+        Ok(())
+    }
+
+    /// `sip.respond`
+    pub fn respond(
+        &mut self,
+        transaction: TransactionId,
+        status: u16,
+        reason: String,
+        headers: Vec<Header>,
+        body: Vec<u8>,
+    ) -> Result<(), StageError> {
+        if !(101..=699).contains(&status) {
+            return Err(StageError::Malformed(format!("status {status} is not within 101 to 699")));
+        }
+        check::line("reason", &reason)?;
+        check::headers(&headers)?;
+        self.room(&headers, &body)?;
+        if status >= 200 {
+            take(&mut self.setting.view.owed, transaction)?;
+        } else if !self.setting.view.owed.contains(&transaction) {
+            return Err(StageError::Unknown);
+        }
+        self.effects.push(Effect::Respond { transaction, status, reason, headers, body });
+        Ok(())
+    }
+
+    /// `sip.release`
+    pub fn release(&mut self, leg: LegId, headers: Vec<Header>) -> Result<(), StageError> {
+        check::headers(&headers)?;
+        self.room(&headers, &[])?;
+        let found = self.setting.view.legs.iter_mut().find(|l| l.id == leg).ok_or(StageError::Unknown)?;
+        if !std::mem::replace(&mut found.released, true) {
+            self.effects.push(Effect::Release { leg, headers });
+        }
+        Ok(())
+    }
+
+    /// `timers.set`
+    pub fn set_timer(&mut self, name: String, after_ms: u64) -> Result<(), StageError> {
+        check::timer_name(&name)?;
+        if after_ms > TIMER_MS_MAX {
+            return Err(StageError::Malformed(format!("a timer runs {TIMER_MS_MAX} ms at most")));
+        }
+        if self.setting.view.timers >= self.setting.limits.timers_per_call {
+            return Err(StageError::OverQuota("timers_per_call"));
+        }
+        self.room(&[], &[])?;
+        // Counts a replaced timer twice within its event; the next event counts anew.
+        self.setting.view.timers += 1;
+        self.effects.push(Effect::SetTimer { name, after_ms });
+        Ok(())
+    }
+
+    /// `timers.clear`
+    pub fn clear_timer(&mut self, name: String) -> Result<(), StageError> {
+        check::timer_name(&name)?;
+        self.room(&[], &[])?;
+        self.effects.push(Effect::ClearTimer { name });
+        Ok(())
+    }
+
+    /// `auth.act-as`
+    pub fn act_as(&mut self, agent: &str) -> Result<Identity, Denial> {
+        let user = self.setting.directory.find(agent).ok_or(Denial::UnknownUser)?;
+        let permitted = match &self.setting.principal {
+            Principal::Trusted => true,
+            Principal::User(name) => *name == user.name,
+            Principal::Network => self.setting.agent.as_ref() == Some(&user.name),
+        };
+        if !permitted || self.effects.len() >= self.setting.limits.effects_per_event {
+            return Err(Denial::NotPermitted);
+        }
+        self.setting.agent = Some(user.name.clone());
+        self.effects.push(Effect::ActAs { user: user.name });
+        Ok(user.identity)
+    }
+
+    /// `auth.find-user`
+    pub fn find_user(&self, name: &str) -> Option<Identity> {
+        self.setting.directory.find(name).map(|user| user.identity)
+    }
+
+    /// `cache.get`
+    pub fn cache_get(&self, key: &str) -> Option<Vec<u8>> {
+        for effect in self.effects.iter().rev() {
+            match effect {
+                Effect::CachePut { key: k, value, .. } if k == key => return Some(value.clone()),
+                Effect::CacheRemove { key: k } if k == key => return None,
+                _ => {}
+            }
+        }
+        self.setting.cache.get(key, self.setting.now)
+    }
+
+    /// `cache.put`
+    pub fn cache_put(&mut self, key: String, value: Vec<u8>, ttl_seconds: u32) -> Result<(), StageError> {
+        check::cache_key(&key)?;
+        if !(1..=CACHE_TTL_SECONDS_MAX).contains(&ttl_seconds) {
+            return Err(StageError::Malformed(format!("ttl-seconds is not within 1 to {CACHE_TTL_SECONDS_MAX}")));
+        }
+        self.room(&[], &value)?;
+        self.effects.push(Effect::CachePut { key, value, ttl_seconds });
+        Ok(())
+    }
+
+    /// `cache.remove`
+    pub fn cache_remove(&mut self, key: String) -> Result<(), StageError> {
+        check::cache_key(&key)?;
+        self.room(&[], &[])?;
+        self.effects.push(Effect::CacheRemove { key });
+        Ok(())
+    }
+
+    /// `http.respond`
+    pub fn http_respond(&mut self, exchange: ExchangeId, response: HttpResponse) -> Result<(), StageError> {
+        check::http_response(&response)?;
+        self.room(&[], &response.body)?;
+        take(&mut self.setting.view.exchanges, exchange)?;
+        self.effects.push(Effect::HttpRespond { exchange, response });
+        Ok(())
+    }
+
+    /// `log.write`
+    pub fn log(&mut self, level: LogLevel, mut message: String) {
+        if self.log.len() < LOG_LINES_MAX {
+            let end = message.floor_char_boundary(LOG_LINE_BYTES_MAX);
+            message.truncate(end);
+            self.log.push((level, message));
+        }
+    }
+
+    /// What the guest logged: worth reading whether or not the event is committed.
+    pub fn take_log(&mut self) -> Vec<LogLine> {
+        std::mem::take(&mut self.log)
+    }
+
+    /// Closes the event. Only `Ok` can be committed; with an error all that was staged is gone.
+    pub fn seal(self, outcome: Result<Option<Vec<u8>>, Breakdown>) -> Result<Committed, Breakdown> {
+        let state = outcome?;
+        if state.as_ref().is_some_and(|s| s.len() > self.setting.limits.state_bytes) {
+            return Err(Breakdown::Limit("state_bytes"));
+        }
+        let View { next_leg, next_transaction, .. } = self.setting.view;
+        Ok(Committed { effects: self.effects, state, next_leg, next_transaction })
+    }
+
+    fn leg(&self, leg: LegId) -> Result<LegView, StageError> {
+        self.setting.view.legs.iter().find(|l| l.id == leg).copied().ok_or(StageError::Unknown)
+    }
+
+    fn next_transaction(&mut self) -> Result<TransactionId, StageError> {
+        let view = &mut self.setting.view;
+        if view.pending >= self.setting.limits.transactions_per_call {
+            return Err(StageError::OverQuota("transactions_per_call"));
+        }
+        view.pending += 1;
+        view.next_transaction += 1;
+        Ok(TransactionId(view.next_transaction - 1))
+    }
+
+    /// Whether one more effect of this size fits; counts its bytes when it does.
+    fn room(&mut self, headers: &[Header], body: &[u8]) -> Result<(), StageError> {
+        if self.effects.len() >= self.setting.limits.effects_per_event {
+            return Err(StageError::OverQuota("effects_per_event"));
+        }
+        let size = body.len() + headers.iter().map(|h| h.name.len() + h.value.len()).sum::<usize>();
+        if self.bytes + size > self.setting.limits.bytes_per_event {
+            return Err(StageError::OverQuota("bytes_per_event"));
+        }
+        self.bytes += size;
+        Ok(())
+    }
+}
+
+/// Removes an id that can be used once.
+fn take<T: PartialEq>(ids: &mut Vec<T>, id: T) -> Result<(), StageError> {
+    let at = ids.iter().position(|i| *i == id).ok_or(StageError::Unknown)?;
+    ids.swap_remove(at);
+    Ok(())
+}
+
+/// A Call-ID (RFC 3261 §8.1.1.4): unique by the event's seed and the leg's number.
+fn call_id(seed: u64, leg: LegId, host: &str) -> String {
+    let high = crate::chance::mix(seed ^ 0x1d_ca11);
+    let low = crate::chance::mix(high ^ u64::from(leg.0));
+    format!("{high:016x}{low:016x}@{host}")
+}

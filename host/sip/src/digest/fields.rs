@@ -1,0 +1,1 @@
+//! The fields of challenges and credentials: `name=value`, separated by commas.

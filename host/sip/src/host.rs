@@ -1,0 +1,179 @@
+//! Hosts: names and addresses (RFC 3261 §25.1 `host`, `hostport`).
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use crate::text::Text;
+
+/// The longest host name, in bytes (RFC 1035 §2.3.4, without the final dot).
+pub const MAX_HOST_NAME: usize = 254;
+
+/// A host: a name or an address.
+#[derive(Clone, Debug, Eq)]
+pub enum Host {
+    /// A name, as it came; compares in any case.
+    Name(Text),
+    /// An IPv4 address.
+    V4(Ipv4Addr),
+    /// An IPv6 address; in brackets when printed.
+    V6(Ipv6Addr),
+}
+
+/// A host that breaks the grammar. The fault of whoever made it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("malformed host")]
+pub struct InvalidHost;
+
+impl Host {
+    /// Parses a host.
+    ///
+    /// # Errors
+    /// When it is neither an address nor made of what names may hold.
+    pub fn parse(text: &Text) -> Result<Host, InvalidHost> {
+        Host::parse_part(text, text)
+    }
+
+    pub(crate) fn parse_part(whole: &Text, part: &str) -> Result<Host, InvalidHost> {
+        if let Some(inner) = part.strip_prefix('[') {
+            let address = inner.strip_suffix(']').and_then(|inner| inner.parse().ok());
+            return address.map(Host::V6).ok_or(InvalidHost);
+        }
+        if let Ok(address) = part.parse() {
+            return Ok(Host::V4(address));
+        }
+        // Underscores are no part of the grammar but of many networks.
+        let is_name_byte =
+            |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
+        let well_formed =
+            !part.is_empty() && part.len() <= MAX_HOST_NAME && part.bytes().all(is_name_byte);
+        let starts_well = part
+            .bytes()
+            .next()
+            .is_some_and(|byte| byte != b'.' && byte != b'-');
+        if well_formed && starts_well {
+            Ok(Host::Name(whole.slice_of(part)))
+        } else {
+            Err(InvalidHost)
+        }
+    }
+
+    /// Parses `host` or `host:port`, both with white space around the colon.
+    pub(crate) fn parse_with_port(
+        whole: &Text,
+        part: &str,
+    ) -> Result<(Host, Option<u16>), InvalidHost> {
+        let after_brackets = part.rfind(']').map_or(0, |bracket| bracket + 1);
+        let colon = part
+            .get(after_brackets..)
+            .and_then(|tail| tail.find(':'))
+            .map(|at| after_brackets + at);
+        let (host, port) = match colon.and_then(|colon| part.split_at_checked(colon)) {
+            Some((host, port)) => (host, port.strip_prefix(':')),
+            None => (part, None),
+        };
+        let port = port.map(|port| parse_port(port.trim_ascii())).transpose()?;
+        Ok((Host::parse_part(whole, host.trim_ascii())?, port))
+    }
+
+    /// The address, when it is one.
+    pub fn address(&self) -> Option<IpAddr> {
+        match self {
+            Host::Name(_) => None,
+            Host::V4(address) => Some(IpAddr::V4(*address)),
+            Host::V6(address) => Some(IpAddr::V6(*address)),
+        }
+    }
+}
+
+fn parse_port(text: &str) -> Result<u16, InvalidHost> {
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    if digits {
+        text.parse().map_err(|_| InvalidHost)
+    } else {
+        Err(InvalidHost)
+    }
+}
+
+impl From<IpAddr> for Host {
+    fn from(address: IpAddr) -> Host {
+        match address {
+            IpAddr::V4(address) => Host::V4(address),
+            IpAddr::V6(address) => Host::V6(address),
+        }
+    }
+}
+
+impl PartialEq for Host {
+    fn eq(&self, other: &Host) -> bool {
+        match (self, other) {
+            (Host::Name(one), Host::Name(two)) => one.eq_ignore_ascii_case(two),
+            (Host::V4(one), Host::V4(two)) => one == two,
+            (Host::V6(one), Host::V6(two)) => one == two,
+            (Host::Name(_) | Host::V4(_) | Host::V6(_), _) => false,
+        }
+    }
+}
+
+impl std::hash::Hash for Host {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        match self {
+            Host::Name(name) => name
+                .bytes()
+                .for_each(|byte| state.write_u8(byte.to_ascii_lowercase())),
+            Host::V4(address) => address.hash(state),
+            Host::V6(address) => address.hash(state),
+        }
+    }
+}
+
+impl fmt::Display for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Host::Name(name) => f.write_str(name),
+            Host::V4(address) => write!(f, "{address}"),
+            Host::V6(address) => write!(f, "[{address}]"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<(String, Option<u16>), InvalidHost> {
+        let whole = Text::from(text);
+        Host::parse_with_port(&whole, &whole).map(|(host, port)| (host.to_string(), port))
+    }
+
+    #[test]
+    fn hosts_with_ports() {
+        assert_eq!(parse("Example.com"), Ok(("Example.com".into(), None)));
+        assert_eq!(
+            parse("192.0.2.1 : 5060"),
+            Ok(("192.0.2.1".into(), Some(5060)))
+        );
+        assert_eq!(
+            parse("[2001:DB8::1]:65535"),
+            Ok(("[2001:db8::1]".into(), Some(65535)))
+        );
+        assert_eq!(parse("[::1]"), Ok(("[::1]".into(), None)));
+        for bad in [
+            "", "[::1", "::1", "a b", "a:65536", "a:", "a:+1", "-a", "a/b", "[::1]x", "[x]",
+        ] {
+            assert_eq!(parse(bad), Err(InvalidHost), "{bad}");
+        }
+    }
+
+    #[test]
+    fn names_have_a_longest_length() {
+        assert!(parse(&"a".repeat(MAX_HOST_NAME)).is_ok());
+        assert_eq!(parse(&"a".repeat(MAX_HOST_NAME + 1)), Err(InvalidHost));
+    }
+
+    #[test]
+    fn names_compare_in_any_case() {
+        let host = |text: &str| Host::parse(&text.into()).expect("well-formed");
+        assert_eq!(host("EXAMPLE.com"), host("example.COM"));
+        assert_ne!(host("192.0.2.1"), host("example.com"));
+    }
+}

@@ -1,0 +1,202 @@
+//! Addresses with a name and parameters (RFC 3261 §20.10): From, To, Contact, Route, Record-Route, Reply-To,
+//! Refer-To (RFC 3515), Referred-By (RFC 3892).
+
+use std::fmt;
+
+use crate::params::{Params, end_of_quoted, quote, unquote};
+use crate::text::Text;
+use crate::uri::Uri;
+
+/// An address: an optional name, a URI and parameters of the header field.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct NameAddr {
+    /// The display name without quotes and escapes.
+    pub display_name: Option<Text>,
+    /// The URI.
+    pub uri: Uri,
+    /// The parameters of the field: `tag`, `q`, `expires` and others.
+    pub params: Params,
+}
+
+/// An address that breaks the grammar. The fault of whoever made it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("malformed address")]
+pub struct InvalidAddress;
+
+impl NameAddr {
+    /// An address without name and parameters.
+    pub fn new(uri: impl Into<Uri>) -> NameAddr {
+        NameAddr {
+            display_name: None,
+            uri: uri.into(),
+            params: Params::new(),
+        }
+    }
+
+    /// Parses one address, in angle brackets or not. Without them, parameters are those of the field, and the URI may
+    /// hold no comma and no question mark (RFC 3261 §20.10).
+    ///
+    /// Liberal in two things that are seen in practice: an unquoted name may hold any character but a quote, and white
+    /// space around the URI within the brackets is dropped.
+    ///
+    /// # Errors
+    /// When a quote or bracket is not closed, or URI or parameters are malformed.
+    pub fn parse(text: &Text) -> Result<NameAddr, InvalidAddress> {
+        let part = text.trim_ascii();
+        let (name, after_name) = match part.strip_prefix('"') {
+            Some(quoted) => {
+                let end = end_of_quoted(quoted).ok_or(InvalidAddress)?;
+                let (name, rest) = part.split_at(end + 2);
+                (Some(Text::from(unquote(name))), rest.trim_ascii_start())
+            }
+            None => match part.find('<') {
+                None => return NameAddr::parse_bare(text, part),
+                Some(bracket) => {
+                    let (name, rest) = part.split_at(bracket);
+                    let name = name.trim_ascii();
+                    (plain_name(text, name)?, rest)
+                }
+            },
+        };
+        let inner = after_name.strip_prefix('<').ok_or(InvalidAddress)?;
+        let (uri, params) = inner.split_once('>').ok_or(InvalidAddress)?;
+        Ok(NameAddr {
+            display_name: name.filter(|name| !name.is_empty()),
+            uri: Uri::parse_part(text, uri.trim_ascii()).map_err(|_| InvalidAddress)?,
+            params: Params::parse_part(text, params).map_err(|_| InvalidAddress)?,
+        })
+    }
+
+    /// An address without brackets.
+    fn parse_bare(whole: &Text, part: &str) -> Result<NameAddr, InvalidAddress> {
+        let (uri, params) = part.split_at(part.find(';').unwrap_or(part.len()));
+        if uri.contains(['?', ',']) {
+            return Err(InvalidAddress);
+        }
+        Ok(NameAddr {
+            display_name: None,
+            uri: Uri::parse_part(whole, uri.trim_ascii()).map_err(|_| InvalidAddress)?,
+            params: Params::parse_part(whole, params).map_err(|_| InvalidAddress)?,
+        })
+    }
+
+    /// The `tag` parameter.
+    pub fn tag(&self) -> Option<Text> {
+        self.params.get("tag").cloned()
+    }
+
+    /// The same with this tag.
+    pub fn with_tag(mut self, tag: &str) -> NameAddr {
+        self.params.set("tag", Some(tag));
+        self
+    }
+
+    /// The `q` parameter in thousandths, 0 to 1000; 1000 when there is none or it is malformed (RFC 3261 §20.10).
+    pub fn priority(&self) -> u16 {
+        self.params
+            .get("q")
+            .and_then(|q| parse_q(q))
+            .unwrap_or(1000)
+    }
+
+    /// The `expires` parameter, seconds; none when there is none or it is malformed.
+    pub fn expires(&self) -> Option<u32> {
+        self.params.get("expires")?.parse().ok()
+    }
+}
+
+fn plain_name(whole: &Text, name: &str) -> Result<Option<Text>, InvalidAddress> {
+    if name.contains('"') {
+        return Err(InvalidAddress);
+    }
+    Ok(Some(whole.slice_of(name)))
+}
+
+/// RFC 3261 §25.1 `qvalue`: 0 to 1 with up to three decimals.
+fn parse_q(q: &str) -> Option<u16> {
+    let (whole, decimals) = q.split_once('.').unwrap_or((q, ""));
+    let well_formed = decimals.len() <= 3 && decimals.bytes().all(|byte| byte.is_ascii_digit());
+    let whole = whole
+        .parse::<u16>()
+        .ok()
+        .filter(|whole| *whole <= 1 && well_formed)?;
+    let thousandths = format!("{decimals:0<3}").parse::<u16>().ok()?;
+    Some(whole * 1000 + thousandths).filter(|q| *q <= 1000)
+}
+
+impl fmt::Display for NameAddr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(name) = &self.display_name {
+            write!(f, "{} ", quote(name))?;
+        }
+        write!(f, "<{}>{}", self.uri, self.params)
+    }
+}
+
+impl From<&NameAddr> for crate::message::Value {
+    fn from(address: &NameAddr) -> Self {
+        Self::from(address.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn printed(text: &str) -> Result<String, InvalidAddress> {
+        NameAddr::parse(&text.into()).map(|address| address.to_string())
+    }
+
+    #[test]
+    fn forms() {
+        for (text, expected) in [
+            ("sip:a@h;tag=1", "<sip:a@h>;tag=1"),
+            ("<sip:a@h;lr>;tag=1", "<sip:a@h;lr>;tag=1"),
+            ("caller<sip:a@h>", "\"caller\" <sip:a@h>"),
+            (
+                "\"J \\\\\\\"\"       <sip:a@h> ; tag = 9",
+                "\"J \\\\\\\"\" <sip:a@h>;tag=9",
+            ),
+            ("\"Bell, A\" < sip:a@h >", "\"Bell, A\" <sip:a@h>"),
+            (
+                "Bell, Alexander <sip:a@h>;tag=43",
+                "\"Bell, Alexander\" <sip:a@h>;tag=43",
+            ),
+            ("<sip:a@h?Route=%3Csip:b%3E>", "<sip:a@h?Route=%3Csip:b%3E>"),
+            ("\"\" <tel:+1>", "<tel:+1>"),
+            (
+                "<http://www.example.com>;tag=1",
+                "<http://www.example.com>;tag=1",
+            ),
+        ] {
+            assert_eq!(printed(text).as_deref(), Ok(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_address() {
+        for bad in [
+            "",
+            "\"Mr. <sip:a@h>",
+            "<sip:a@h",
+            "sip:a@h?x=y",
+            "a \"b\" <sip:a@h>",
+            "\"a\" sip:a@h",
+            "<sip:a@h>x",
+        ] {
+            assert_eq!(printed(bad), Err(InvalidAddress), "{bad}");
+        }
+    }
+
+    #[test]
+    fn q_values() {
+        let priority = |q: &str| {
+            NameAddr::parse(&format!("<sip:a@h>;q={q}").into()).map(|address| address.priority())
+        };
+        assert_eq!(priority("0.33"), Ok(330));
+        assert_eq!(priority("0"), Ok(0));
+        assert_eq!(priority("1.000"), Ok(1000));
+        assert_eq!(priority("1.5"), Ok(1000));
+        assert_eq!(priority("x"), Ok(1000));
+    }
+}

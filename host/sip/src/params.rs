@@ -1,0 +1,258 @@
+//! Parameters: `;name=value` of URIs and of header fields (RFC 3261 §19.1.1, §25.1).
+
+use std::fmt;
+
+use crate::text::Text;
+
+/// One parameter.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Param {
+    /// The name as it came; matches in any case.
+    pub name: Text,
+    /// The value as it came, a quoted string with its quotes; none for a parameter without `=`.
+    pub value: Option<Text>,
+}
+
+/// Parameters in their order.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Params(Vec<Param>);
+
+/// Parameters that break the grammar. The fault of whoever made the message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("malformed parameters")]
+pub struct InvalidParams;
+
+impl Params {
+    /// No parameters.
+    pub const fn new() -> Params {
+        Params(Vec::new())
+    }
+
+    /// Parses what follows an address or a value: nothing, or `;name=value` any number of times. White space around
+    /// the separators is allowed and dropped, quoted values are kept as they are.
+    ///
+    /// # Errors
+    /// When a name is empty, or a name or value holds what it may not.
+    pub fn parse(text: &Text) -> Result<Params, InvalidParams> {
+        Params::parse_part(text, text)
+    }
+
+    /// Parses `part`, which was borrowed from `whole`.
+    pub(crate) fn parse_part(whole: &Text, part: &str) -> Result<Params, InvalidParams> {
+        let mut params = Vec::new();
+        let mut rest = part.trim_ascii();
+        while !rest.is_empty() {
+            let (param, after) = split_param(rest.strip_prefix(';').ok_or(InvalidParams)?)?;
+            let (name, value) = match param.split_once('=') {
+                Some((name, value)) => (name.trim_ascii(), Some(value.trim_ascii())),
+                None => (param.trim_ascii(), None),
+            };
+            if !is_name(name) || !value.is_none_or(is_value) {
+                return Err(InvalidParams);
+            }
+            params.push(Param {
+                name: whole.slice_of(name),
+                value: value.map(|value| whole.slice_of(value)),
+            });
+            rest = after;
+        }
+        Ok(Params(params))
+    }
+
+    /// The parameters, in order.
+    pub fn iter(&self) -> impl Iterator<Item = &Param> {
+        self.0.iter()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether there is one of this name, with or without a value.
+    pub fn contains(&self, name: &str) -> bool {
+        self.find(name).is_some()
+    }
+
+    /// The value of the parameter of this name, as it came; none too when it has no value.
+    pub fn get(&self, name: &str) -> Option<&Text> {
+        self.find(name).and_then(|param| param.value.as_ref())
+    }
+
+    /// Sets the parameter of this name, in its place or at the end.
+    pub fn set(&mut self, name: &str, value: Option<&str>) {
+        let value = value.map(Text::from);
+        match self
+            .0
+            .iter_mut()
+            .find(|param| param.name.eq_ignore_ascii_case(name))
+        {
+            Some(param) => param.value = value,
+            None => self.0.push(Param {
+                name: Text::from(name),
+                value,
+            }),
+        }
+    }
+
+    /// Removes the parameters of this name.
+    pub fn remove(&mut self, name: &str) {
+        self.0
+            .retain(|param| !param.name.eq_ignore_ascii_case(name));
+    }
+
+    fn find(&self, name: &str) -> Option<&Param> {
+        self.0
+            .iter()
+            .find(|param| param.name.eq_ignore_ascii_case(name))
+    }
+}
+
+impl fmt::Display for Params {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for Param { name, value } in &self.0 {
+            write!(f, ";{name}")?;
+            if let Some(value) = value {
+                write!(f, "={value}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Splits at the next semicolon outside of quotes.
+fn split_param(text: &str) -> Result<(&str, &str), InvalidParams> {
+    let (mut quoted, mut escaped) = (false, false);
+    for (index, byte) in text.bytes().enumerate() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if quoted => escaped = true,
+            b'"' => quoted = !quoted,
+            b';' if !quoted => return Ok(text.split_at(index)),
+            _ => {}
+        }
+    }
+    if quoted {
+        Err(InvalidParams)
+    } else {
+        Ok((text, ""))
+    }
+}
+
+/// Names are tokens, or the URI characters that tokens lack (RFC 3261 §25.1 `paramchar`).
+fn is_name(name: &str) -> bool {
+    !name.is_empty() && name.bytes().all(|byte| is_unquoted(byte) && byte != b'=')
+}
+
+/// A token, host, URI part or quoted string. Liberal in what stands unquoted, as long as no separator is taken in.
+fn is_value(value: &str) -> bool {
+    match value.strip_prefix('"') {
+        Some(quoted) => end_of_quoted(quoted).is_some_and(|end| end + 1 == quoted.len()),
+        None => !value.is_empty() && value.bytes().all(is_unquoted),
+    }
+}
+
+const fn is_unquoted(byte: u8) -> bool {
+    !byte.is_ascii_control() && !matches!(byte, b' ' | b'"' | b'<' | b'>' | b',' | b';' | b'\\')
+}
+
+/// Where the quote stands that ends a quoted string whose first quote was just taken off.
+pub(crate) fn end_of_quoted(text: &str) -> Option<usize> {
+    let mut escaped = false;
+    for (index, byte) in text.bytes().enumerate() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = true,
+            b'"' => return Some(index),
+            _ => {}
+        }
+    }
+    None
+}
+
+/// The text of a quoted string without its quotes and escapes; other text as it is.
+pub fn unquote(text: &str) -> String {
+    let Some(inner) = text
+        .strip_prefix('"')
+        .and_then(|text| text.strip_suffix('"'))
+    else {
+        return text.to_owned();
+    };
+    let mut out = String::with_capacity(inner.len());
+    let mut chars = inner.chars();
+    while let Some(char) = chars.next() {
+        match char {
+            '\\' => out.extend(chars.next()),
+            other => out.push(other),
+        }
+    }
+    out
+}
+
+/// The text as a quoted string (RFC 3261 §25.1). Line breaks, which no quoted string can hold, become spaces.
+pub fn quote(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 2);
+    out.push('"');
+    for char in text.chars() {
+        match char {
+            '"' | '\\' => out.extend(['\\', char]),
+            '\r' | '\n' => out.push(' '),
+            other => out.push(other),
+        }
+    }
+    out.push('"');
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spaces_and_quotes() {
+        let params = Params::parse(&r#" ; a = 1 ;lr; c="x;\"y" "#.into()).expect("well-formed");
+        assert_eq!(params.to_string(), r#";a=1;lr;c="x;\"y""#);
+        assert_eq!(params.get("A").map(Text::as_str), Some("1"));
+        assert!(params.contains("LR") && params.get("lr").is_none());
+        assert_eq!(
+            params.get("c").map(|value| unquote(value)).as_deref(),
+            Some(r#"x;"y"#)
+        );
+    }
+
+    #[test]
+    fn what_is_not_a_parameter() {
+        for bad in [
+            ";",
+            ";;a",
+            ";a;",
+            ";=1",
+            "a",
+            ";a=",
+            ";a b",
+            ";a=\"x",
+            ";a=\"x\"y",
+            ";a=<x>",
+            ";a,b",
+        ] {
+            assert_eq!(Params::parse(&bad.into()), Err(InvalidParams), "{bad}");
+        }
+    }
+
+    #[test]
+    fn setting_keeps_the_place() {
+        let mut params = Params::parse(&";rport;branch=x".into()).expect("well-formed");
+        params.set("rport", Some("5060"));
+        params.set("received", Some("::1"));
+        params.remove("branch");
+        assert_eq!(params.to_string(), ";rport=5060;received=::1");
+    }
+
+    #[test]
+    fn quoting_there_and_back() {
+        for text in ["", "plain", r#"a"b\c"#, "\u{fc}"] {
+            assert_eq!(unquote(&quote(text)), text);
+        }
+        assert_eq!(quote("a\r\nb"), "\"a  b\"");
+    }
+}

@@ -1,0 +1,167 @@
+//! Text that is cheap to clone, and the token of the SIP grammar.
+
+use std::borrow::Borrow;
+use std::fmt;
+use std::ops::Deref;
+
+use bytes::Bytes;
+
+/// Immutable UTF-8 text. Clones and parts share one buffer, usually the datagram it came in.
+#[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Text(Bytes);
+
+impl Text {
+    /// No text.
+    pub const EMPTY: Text = Text(Bytes::new());
+
+    /// Text that lives as long as the program; costs nothing.
+    pub const fn from_static(text: &'static str) -> Text {
+        Text(Bytes::from_static(text.as_bytes()))
+    }
+
+    /// The bytes as text; none when they are not UTF-8.
+    pub fn from_utf8(bytes: Bytes) -> Option<Text> {
+        std::str::from_utf8(&bytes).ok()?;
+        Some(Text(bytes))
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).expect("checked when the Text was made")
+    }
+
+    /// The bytes of the text, shared.
+    pub fn to_bytes(&self) -> Bytes {
+        self.0.clone()
+    }
+
+    /// The part of this text that `part` is, sharing its buffer.
+    ///
+    /// # Panics
+    /// When `part` was not borrowed from this text.
+    pub fn slice_of(&self, part: &str) -> Text {
+        if part.is_empty() {
+            return Text::EMPTY;
+        }
+        Text(self.0.slice_ref(part.as_bytes()))
+    }
+}
+
+impl Deref for Text {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        self.as_str()
+    }
+}
+
+impl Borrow<str> for Text {
+    fn borrow(&self) -> &str {
+        self.as_str()
+    }
+}
+
+impl AsRef<str> for Text {
+    fn as_ref(&self) -> &str {
+        self.as_str()
+    }
+}
+
+impl From<&str> for Text {
+    fn from(text: &str) -> Text {
+        Text(Bytes::copy_from_slice(text.as_bytes()))
+    }
+}
+
+impl From<String> for Text {
+    fn from(text: String) -> Text {
+        Text(Bytes::from(text))
+    }
+}
+
+impl From<&Text> for Text {
+    fn from(text: &Text) -> Text {
+        text.clone()
+    }
+}
+
+impl PartialEq<str> for Text {
+    fn eq(&self, other: &str) -> bool {
+        self.0 == other.as_bytes()
+    }
+}
+
+impl PartialEq<&str> for Text {
+    fn eq(&self, other: &&str) -> bool {
+        self.0 == other.as_bytes()
+    }
+}
+
+impl fmt::Display for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl fmt::Debug for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self.as_str(), f)
+    }
+}
+
+/// A `token` of the SIP grammar (RFC 3261 §25.1): letters, digits and ``-.!%*_+`'~``, at least one.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Token(Text);
+
+impl Token {
+    /// The text as a token; none when it is empty or holds anything else.
+    pub fn new(text: impl Into<Text>) -> Option<Token> {
+        let text = text.into();
+        is_token(text.as_bytes()).then_some(Token(text))
+    }
+
+    /// The token.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+/// Whether the bytes are a token.
+pub(crate) fn is_token(bytes: &[u8]) -> bool {
+    !bytes.is_empty() && bytes.iter().all(|byte| is_token_byte(*byte))
+}
+
+const fn is_token_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric()
+        || matches!(
+            byte,
+            b'-' | b'.' | b'!' | b'%' | b'*' | b'_' | b'+' | b'`' | b'\'' | b'~'
+        )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_share_the_buffer() {
+        let whole = Text::from("sip:alice@example.com");
+        let part = whole.slice_of(&whole[4..9]);
+        assert_eq!(part, "alice");
+        assert_eq!(part.to_bytes().as_ptr(), whole.to_bytes()[4..].as_ptr());
+    }
+
+    #[test]
+    fn tokens_hold_no_separators() {
+        assert!(Token::new("a-.!%*_+`'~9").is_some());
+        for bad in ["", "a b", "a:b", "a\r\nb", "\u{e9}"] {
+            assert!(Token::new(bad).is_none(), "{bad:?}");
+        }
+    }
+}

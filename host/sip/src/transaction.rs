@@ -1,0 +1,20 @@
+//! Transactions (RFC 3261 §17 with RFC 6026): the four machines, and the layer that keeps the table of them.
+//!
+//! The layer is driven by four calls, each with the present time and a list that outputs are added to:
+//! [`Layer::receive`] for what the network brought, [`Layer::send`] and [`Layer::respond`] for what the user wants,
+//! and [`Layer::poll`] when [`Layer::next_deadline`] has come.
+
+mod config;
+mod layer;
+mod output;
+mod reply;
+
+pub use config::{
+    Config, MAX_CLIENT_TRANSACTIONS, MAX_SERVER_TRANSACTIONS, SentBy, TableLimits, TimerValues,
+};
+pub use layer::Layer;
+pub use output::{
+    ClientId, Counters, FailureReason, Output, RespondError, SendError, ServerId, Stray,
+    StrayReason,
+};
+pub use reply::stateless_reply;

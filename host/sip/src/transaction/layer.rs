@@ -1,0 +1,133 @@
+//! The table of transactions.
+
+use std::marker::PhantomData;
+
+use crate::message::{Headers, Message, Request, Response};
+use crate::time::Time;
+use crate::transaction::{ClientId, Config, Counters, Output, RespondError, SendError, ServerId};
+use crate::transport::Destination;
+
+/// All transactions of one element. `U` is a tag of the user's, handed back with everything about a request.
+#[derive(Debug)]
+pub struct Layer<U> {
+    config: Config,
+    counters: Counters,
+    user: PhantomData<U>,
+}
+
+impl<U: Copy> Layer<U> {
+    /// A layer without transactions.
+    pub fn new(config: Config) -> Layer<U> {
+        Layer {
+            config,
+            counters: Counters::default(),
+            user: PhantomData,
+        }
+    }
+
+    /// Sends a request in a new client transaction (RFC 3261 §17.1). The layer adds the topmost Via.
+    ///
+    /// # Errors
+    /// When the request cannot be sent; nothing has happened then.
+    pub fn send(
+        &mut self,
+        now: Time,
+        request: Request,
+        destination: Destination,
+        user: U,
+        out: &mut Vec<Output<U>>,
+    ) -> Result<ClientId, SendError> {
+        let _ = (now, request, destination, user, out, &self.config);
+        Err(SendError::TableFull)
+    }
+
+    /// Gives up an INVITE (RFC 3261 §9.1): the CANCEL goes out at once when a provisional response has come, otherwise
+    /// with the first one. `headers` go on it, such as Reason. Nothing happens when the INVITE has its final response,
+    /// is over, is no INVITE, or was cancelled before.
+    ///
+    /// Without a final response in 64 times T1 after the CANCEL the INVITE fails with a timeout.
+    pub fn cancel(
+        &mut self,
+        now: Time,
+        client: ClientId,
+        headers: Headers,
+        out: &mut Vec<Output<U>>,
+    ) {
+        let _ = (now, client, headers, out);
+    }
+
+    /// Sends the ACK of a 2xx with this To tag (RFC 3261 §13.2.2.4), and again for each retransmission of the 2xx. The
+    /// layer adds the topmost Via. It can be called once for each To tag; a later ACK takes the place of the earlier.
+    ///
+    /// # Errors
+    /// When the ACK cannot be sent.
+    pub fn acknowledge(
+        &mut self,
+        now: Time,
+        client: ClientId,
+        to_tag: &str,
+        ack: Request,
+        destination: Destination,
+        out: &mut Vec<Output<U>>,
+    ) -> Result<(), SendError> {
+        let _ = (now, client, to_tag, ack, destination, out);
+        Err(SendError::TableFull)
+    }
+
+    /// Takes a message that came from `source` and was checked ([`crate::admit::admit`]).
+    pub fn receive(
+        &mut self,
+        now: Time,
+        message: Message,
+        source: Destination,
+        out: &mut Vec<Output<U>>,
+    ) {
+        let _ = (now, message, source, out);
+    }
+
+    /// Sends a response (RFC 3261 §17.2). [`Response::to`] makes one. A 2xx to an INVITE is sent again until its ACK
+    /// comes (RFC 3261 §13.3.1.4).
+    ///
+    /// # Errors
+    /// When the response cannot be sent; nothing has happened then.
+    pub fn respond(
+        &mut self,
+        now: Time,
+        server: ServerId,
+        response: Response,
+        out: &mut Vec<Output<U>>,
+    ) -> Result<(), RespondError> {
+        let _ = (now, server, response, out);
+        Err(RespondError::Unknown)
+    }
+
+    /// Takes note that something of this transaction could not be sent (RFC 3261 §17.1.4).
+    pub fn transport_failed(&mut self, now: Time, client: ClientId, out: &mut Vec<Output<U>>) {
+        let _ = (now, client, out);
+    }
+
+    /// Does what is due: retransmits, gives up, forgets.
+    pub fn poll(&mut self, now: Time, out: &mut Vec<Output<U>>) {
+        let _ = (now, out);
+    }
+
+    /// When [`Layer::poll`] is wanted next; none when nothing waits. May be earlier than what is due, never later.
+    pub fn next_deadline(&mut self) -> Option<Time> {
+        None
+    }
+
+    /// How often something happened.
+    pub fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    /// The number of client transactions.
+    pub fn clients(&self) -> usize {
+        0
+    }
+
+    /// The number of server transactions.
+    pub fn servers(&self) -> usize {
+        0
+    }
+}

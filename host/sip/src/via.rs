@@ -1,0 +1,213 @@
+//! Via (RFC 3261 §20.42) with `rport` (RFC 3581).
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+
+use crate::host::Host;
+use crate::params::Params;
+use crate::text::{Text, is_token};
+use crate::transport::Transport;
+
+/// What a branch starts with that is unique (RFC 3261 §8.1.1.7).
+pub const BRANCH_COOKIE: &str = "z9hG4bK";
+
+/// One Via value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Via {
+    /// The protocol version; `2.0`.
+    pub version: Text,
+    /// The transport as it came; may be one that is not served here.
+    pub transport: Text,
+    /// The host of sent-by.
+    pub host: Host,
+    /// The port of sent-by, when one is given.
+    pub port: Option<u16>,
+    /// `branch`, `received`, `rport`, `maddr`, `ttl` and others.
+    pub params: Params,
+}
+
+/// A Via that breaks the grammar. The fault of whoever made it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("malformed Via")]
+pub struct InvalidVia;
+
+impl Via {
+    /// Our own Via for a request: with the branch, and asking for `rport` (RFC 3581 §3).
+    pub fn new(transport: Transport, host: Host, port: Option<u16>, branch: &str) -> Via {
+        let mut params = Params::new();
+        params.set("branch", Some(branch));
+        params.set("rport", None);
+        Via {
+            version: Text::from_static("2.0"),
+            transport: Text::from_static(transport.as_str()),
+            host,
+            port,
+            params,
+        }
+    }
+
+    /// Parses one Via value. White space may stand around each separator.
+    ///
+    /// # Errors
+    /// When it breaks the grammar.
+    pub fn parse(text: &Text) -> Result<Via, InvalidVia> {
+        let (protocol, rest) = text.split_once('/').ok_or(InvalidVia)?;
+        let (version, rest) = rest.split_once('/').ok_or(InvalidVia)?;
+        let (protocol, version, rest) = (
+            protocol.trim_ascii(),
+            version.trim_ascii(),
+            rest.trim_ascii(),
+        );
+        let (transport, rest) = rest.split_at(rest.find([' ', '\t']).ok_or(InvalidVia)?);
+        if !protocol.eq_ignore_ascii_case("SIP")
+            || !is_token(version.as_bytes())
+            || !is_token(transport.as_bytes())
+        {
+            return Err(InvalidVia);
+        }
+        let (sent_by, params) = rest.split_at(rest.find(';').unwrap_or(rest.len()));
+        let (host, port) =
+            Host::parse_with_port(text, sent_by.trim_ascii()).map_err(|_| InvalidVia)?;
+        Ok(Via {
+            version: text.slice_of(version),
+            transport: text.slice_of(transport),
+            host,
+            port,
+            params: Params::parse_part(text, params).map_err(|_| InvalidVia)?,
+        })
+    }
+
+    /// The `branch`.
+    pub fn branch(&self) -> Option<&Text> {
+        self.params.get("branch")
+    }
+
+    /// The `branch`, when it is one of RFC 3261: it begins with the cookie, and something follows.
+    pub fn unique_branch(&self) -> Option<&Text> {
+        self.branch()
+            .filter(|branch| has_cookie(branch) && branch.len() > BRANCH_COOKIE.len())
+    }
+
+    /// The address in `received`. IPv6 is read with and without brackets.
+    pub fn received(&self) -> Option<IpAddr> {
+        let text = self.params.get("received")?;
+        text.trim_start_matches('[')
+            .trim_end_matches(']')
+            .parse()
+            .ok()
+    }
+
+    /// The port in `rport`; none too when it has no value.
+    pub fn rport(&self) -> Option<u16> {
+        self.params.get("rport")?.parse().ok()
+    }
+
+    /// Notes where the request came from (RFC 3261 §18.2.1, RFC 3581 §4): `received` when the host of sent-by is
+    /// another or `rport` is asked for, and the port in `rport` when that is there.
+    pub fn stamp(&mut self, source: SocketAddr) {
+        let asks_for_rport = self.params.contains("rport");
+        if asks_for_rport {
+            self.params.set("rport", Some(&source.port().to_string()));
+        }
+        if asks_for_rport || self.host.address() != Some(source.ip()) {
+            self.params.set("received", Some(&source.ip().to_string()));
+        } else {
+            self.params.remove("received");
+        }
+    }
+}
+
+/// Whether a branch begins with the cookie. The case does not matter: some write it in another.
+pub(crate) fn has_cookie(branch: &str) -> bool {
+    branch
+        .get(..BRANCH_COOKIE.len())
+        .is_some_and(|start| start.eq_ignore_ascii_case(BRANCH_COOKIE))
+}
+
+impl fmt::Display for Via {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SIP/{}/{} {}", self.version, self.transport, self.host)?;
+        if let Some(port) = self.port {
+            write!(f, ":{port}")?;
+        }
+        write!(f, "{}", self.params)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn via(text: &str) -> Via {
+        Via::parse(&text.into()).expect("well-formed")
+    }
+
+    #[test]
+    fn spaces_anywhere() {
+        let found = via("SIP  / 2.0  / TCP     spindle.example.com   ;  branch  =   z9hG4bK9ikj8");
+        assert_eq!(
+            found.to_string(),
+            "SIP/2.0/TCP spindle.example.com;branch=z9hG4bK9ikj8"
+        );
+        assert_eq!(
+            via("SIP/2.0/UDP [::1] : 5070;rport").to_string(),
+            "SIP/2.0/UDP [::1]:5070;rport"
+        );
+    }
+
+    #[test]
+    fn what_is_no_via() {
+        for bad in [
+            "",
+            "SIP/2.0/UDP",
+            "SIP/2.0 host",
+            "SIP/2.0/UDP h;;",
+            "HTTP/2.0/UDP h",
+            "SIP/2.0/UDP h x",
+        ] {
+            assert_eq!(Via::parse(&bad.into()), Err(InvalidVia), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_branch_needs_more_than_the_cookie() {
+        assert_eq!(via("SIP/2.0/UDP h;branch=z9hG4bK").unique_branch(), None);
+        assert_eq!(via("SIP/2.0/UDP h;branch=1").unique_branch(), None);
+        assert_eq!(
+            via("SIP/2.0/UDP h;branch=Z9HG4bKx")
+                .unique_branch()
+                .map(Text::as_str),
+            Some("Z9HG4bKx")
+        );
+    }
+
+    #[test]
+    fn stamping() {
+        let source: SocketAddr = "192.0.2.7:1234".parse().expect("an address");
+        for (text, expected) in [
+            ("SIP/2.0/UDP 192.0.2.7", "SIP/2.0/UDP 192.0.2.7"),
+            (
+                "SIP/2.0/UDP 192.0.2.7;received=10.0.0.1",
+                "SIP/2.0/UDP 192.0.2.7",
+            ),
+            (
+                "SIP/2.0/UDP 10.0.0.1;branch=1",
+                "SIP/2.0/UDP 10.0.0.1;branch=1;received=192.0.2.7",
+            ),
+            (
+                "SIP/2.0/UDP 192.0.2.7;rport",
+                "SIP/2.0/UDP 192.0.2.7;rport=1234;received=192.0.2.7",
+            ),
+        ] {
+            let mut found = via(text);
+            found.stamp(source);
+            assert_eq!(found.to_string(), expected);
+            found.stamp(source);
+            assert_eq!(
+                found.to_string(),
+                expected,
+                "stamping twice changes nothing"
+            );
+        }
+    }
+}

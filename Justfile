@@ -1,0 +1,54 @@
+# What can be done here: ./just RECIPE. The script `just` finds or installs the runner of this file.
+
+set positional-arguments := true
+
+# Lists the recipes.
+default:
+    @"{{ just_executable() }}" --list
+
+# Builds the guests (the controller and the test fixtures) as components in target/guests.
+guests:
+    @guest/build.sh
+
+# Builds the program `plugboard`, release mode.
+build: guests
+    cargo build --release -p plugboard-server
+
+# Shows the whole thing at work on loopback; with --stay it keeps running.
+demo *ARGS: guests
+    @cargo run --release --quiet -p plugboard-server -- demo "$@"
+
+# Runs all tests, with real SIP peers; installs those first when they are missing. Arguments go to the test runner.
+test *ARGS: peers guests
+    #!/bin/sh
+    set -eu
+    cargo test --workspace --quiet --doc
+    if cargo nextest --version >/dev/null 2>&1; then
+        exec cargo nextest run --workspace "$@"
+    else
+        exec cargo test --workspace --lib --bins --tests "$@"
+    fi
+
+# Checks formatting, clippy's lints and the documentation; any warning fails.
+lint: guests
+    cargo fmt --all -- --check
+    cargo clippy --workspace --all-targets -- -D warnings
+    RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
+
+# Installs sipp and Kamailio (Debian packages) when they are missing.
+[private]
+peers:
+    #!/bin/sh
+    set -eu
+    PATH=$PATH:/usr/sbin
+    missing=
+    command -v sipp >/dev/null || missing="$missing sip-tester"
+    command -v kamailio >/dev/null || missing="$missing kamailio"
+    command -v curl >/dev/null || missing="$missing curl"
+    [ -n "$missing" ] || exit 0
+    if [ "$(id -u)" = 0 ]; then as_root=; else as_root=sudo; fi
+    echo "installing the SIP peers of the tests:$missing" >&2
+    export DEBIAN_FRONTEND=noninteractive
+    $as_root apt-get install -qq --yes --no-install-recommends $missing >/dev/null ||
+        { $as_root apt-get update -qq && $as_root apt-get install -qq --yes --no-install-recommends $missing >/dev/null; } ||
+        { echo "the tests need these Debian packages, and they could not be installed:$missing" >&2; exit 1; }

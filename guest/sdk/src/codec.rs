@@ -1,0 +1,58 @@
+//! How a state becomes bytes: the schema number, then the value in the postcard format.
+//!
+//! It runs twice in every event, so it must cost little. postcard is the smallest and fastest of the serde formats with
+//! a written, frozen specification: fields in order, variable-length integers, no names and no tags. What it lacks,
+//! reading a value whose fields have changed, is what the schema number and `migrate` are for; a self-describing format
+//! would pay for that on every event instead. It needs no clock, no chance and no standard library.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::Fault;
+
+/// Encodes a value under a schema number.
+///
+/// # Errors
+/// [`Fault::Internal`] for a type that the format cannot carry (a map of unknown length, for example).
+pub fn encode<T: Serialize>(schema: u32, value: &T) -> Result<Vec<u8>, Fault> {
+    postcard::to_extend(&(schema, value), Vec::with_capacity(TYPICAL_BYTES))
+        .map_err(|error| Fault::Internal(format!("state not encodable: {error}")))
+}
+
+/// Decodes what [`encode`] made under the same schema number.
+///
+/// # Errors
+/// [`Fault::BadState`] for another schema, for bytes that are no such value, and for bytes left over.
+pub fn decode<T: DeserializeOwned>(schema: u32, bytes: &[u8]) -> Result<T, Fault> {
+    let unreadable = |error: postcard::Error| Fault::BadState(format!("state not readable: {error}"));
+    let (found, rest) = postcard::take_from_bytes::<u32>(bytes).map_err(unreadable)?;
+    if found != schema {
+        return Err(Fault::BadState(format!("state of schema {found}, expected {schema}")));
+    }
+    let (value, rest) = postcard::take_from_bytes(rest).map_err(unreadable)?;
+    if rest.is_empty() { Ok(value) } else { Err(Fault::BadState(format!("{} bytes too many", rest.len()))) }
+}
+
+/// Room for the state of an ordinary call, so that encoding it allocates once.
+const TYPICAL_BYTES: usize = 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_comes_back() {
+        let value = (7_u64, String::from("alice"), Some(vec![1_u8, 2, 3]));
+        let bytes = encode(3, &value).expect("encodable");
+        assert_eq!(decode::<(u64, String, Option<Vec<u8>>)>(3, &bytes), Ok(value));
+    }
+
+    #[test]
+    fn another_schema_a_cut_state_and_trailing_bytes_are_refused() {
+        let bytes = encode(3, &"alice").expect("encodable");
+        assert!(matches!(decode::<String>(4, &bytes), Err(Fault::BadState(_))));
+        assert!(matches!(decode::<String>(3, &bytes[..bytes.len() - 1]), Err(Fault::BadState(_))));
+        assert!(matches!(decode::<String>(3, &[&bytes[..], b"x"].concat()), Err(Fault::BadState(_))));
+        assert!(matches!(decode::<String>(3, &[]), Err(Fault::BadState(_))));
+    }
+}

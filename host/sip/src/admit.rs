@@ -38,12 +38,8 @@ pub struct Refusal {
 pub fn admit(datagram: Bytes, source: Destination, limits: &Limits) -> Result<Message, Refusal> {
     let message = parse_datagram(datagram, limits).map_err(|error| {
         let reply = error.reply.as_deref();
-        let answer = reply
-            .and_then(|reply| stateless_reply(&reply.request, source, reply.status, reply.reason));
-        Refusal {
-            reason: error.kind.into(),
-            answer,
-        }
+        let answer = reply.and_then(|reply| stateless_reply(&reply.request, source, reply.status, reply.reason));
+        Refusal { reason: error.kind.into(), answer }
     })?;
     match &message {
         Message::Request(request) => check_request(request).map_err(|rejection| Refusal {
@@ -51,10 +47,7 @@ pub fn admit(datagram: Bytes, source: Destination, limits: &Limits) -> Result<Me
             answer: stateless_reply(request, source, rejection.status, rejection.reason),
         })?,
         Message::Response(response) => {
-            check_response(response).map_err(|discard| Refusal {
-                reason: discard.into(),
-                answer: None,
-            })?;
+            check_response(response).map_err(|discard| Refusal { reason: discard.into(), answer: None })?;
         }
     }
     Ok(message)

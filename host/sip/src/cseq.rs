@@ -28,16 +28,10 @@ impl CSeq {
     /// # Errors
     /// When it is not a number up to [`MAX_SEQUENCE`] and a method.
     pub fn parse(text: &Text) -> Result<CSeq, InvalidCSeq> {
-        let (number, method) = text
-            .trim_ascii()
-            .split_once([' ', '\t'])
-            .ok_or(InvalidCSeq)?;
+        let (number, method) = text.trim_ascii().split_once([' ', '\t']).ok_or(InvalidCSeq)?;
         let number = crate::values::parse_number(number).filter(|number| *number <= MAX_SEQUENCE);
         let method = Method::parse(&text.slice_of(method.trim_ascii()));
-        number
-            .zip(method)
-            .map(|(number, method)| CSeq { number, method })
-            .ok_or(InvalidCSeq)
+        number.zip(method).map(|(number, method)| CSeq { number, method }).ok_or(InvalidCSeq)
     }
 }
 
@@ -56,16 +50,7 @@ mod tests {
         let parse = |text: &str| CSeq::parse(&text.into()).map(|cseq| cseq.to_string());
         assert_eq!(parse("0009   INVITE").as_deref(), Ok("9 INVITE"));
         assert_eq!(parse("2147483647 BYE").as_deref(), Ok("2147483647 BYE"));
-        for bad in [
-            "2147483648 BYE",
-            "36893488147419103232 X",
-            "1",
-            "INVITE",
-            "-1 BYE",
-            "+1 BYE",
-            "1 B YE",
-            "",
-        ] {
+        for bad in ["2147483648 BYE", "36893488147419103232 X", "1", "INVITE", "-1 BYE", "+1 BYE", "1 B YE", ""] {
             assert_eq!(parse(bad), Err(InvalidCSeq), "{bad}");
         }
     }

@@ -42,31 +42,16 @@ impl Host {
             return Ok(Host::V4(address));
         }
         // Underscores are no part of the grammar but of many networks.
-        let is_name_byte =
-            |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
-        let well_formed =
-            !part.is_empty() && part.len() <= MAX_HOST_NAME && part.bytes().all(is_name_byte);
-        let starts_well = part
-            .bytes()
-            .next()
-            .is_some_and(|byte| byte != b'.' && byte != b'-');
-        if well_formed && starts_well {
-            Ok(Host::Name(whole.slice_of(part)))
-        } else {
-            Err(InvalidHost)
-        }
+        let is_name_byte = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
+        let well_formed = !part.is_empty() && part.len() <= MAX_HOST_NAME && part.bytes().all(is_name_byte);
+        let starts_well = part.bytes().next().is_some_and(|byte| byte != b'.' && byte != b'-');
+        if well_formed && starts_well { Ok(Host::Name(whole.slice_of(part))) } else { Err(InvalidHost) }
     }
 
     /// Parses `host` or `host:port`, both with white space around the colon.
-    pub(crate) fn parse_with_port(
-        whole: &Text,
-        part: &str,
-    ) -> Result<(Host, Option<u16>), InvalidHost> {
+    pub(crate) fn parse_with_port(whole: &Text, part: &str) -> Result<(Host, Option<u16>), InvalidHost> {
         let after_brackets = part.rfind(']').map_or(0, |bracket| bracket + 1);
-        let colon = part
-            .get(after_brackets..)
-            .and_then(|tail| tail.find(':'))
-            .map(|at| after_brackets + at);
+        let colon = part.get(after_brackets..).and_then(|tail| tail.find(':')).map(|at| after_brackets + at);
         let (host, port) = match colon.and_then(|colon| part.split_at_checked(colon)) {
             Some((host, port)) => (host, port.strip_prefix(':')),
             None => (part, None),
@@ -87,11 +72,7 @@ impl Host {
 
 fn parse_port(text: &str) -> Result<u16, InvalidHost> {
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    if digits {
-        text.parse().map_err(|_| InvalidHost)
-    } else {
-        Err(InvalidHost)
-    }
+    if digits { text.parse().map_err(|_| InvalidHost) } else { Err(InvalidHost) }
 }
 
 impl From<IpAddr> for Host {
@@ -117,9 +98,7 @@ impl PartialEq for Host {
 impl std::hash::Hash for Host {
     fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
         match self {
-            Host::Name(name) => name
-                .bytes()
-                .for_each(|byte| state.write_u8(byte.to_ascii_lowercase())),
+            Host::Name(name) => name.bytes().for_each(|byte| state.write_u8(byte.to_ascii_lowercase())),
             Host::V4(address) => address.hash(state),
             Host::V6(address) => address.hash(state),
         }
@@ -148,18 +127,10 @@ mod tests {
     #[test]
     fn hosts_with_ports() {
         assert_eq!(parse("Example.com"), Ok(("Example.com".into(), None)));
-        assert_eq!(
-            parse("192.0.2.1 : 5060"),
-            Ok(("192.0.2.1".into(), Some(5060)))
-        );
-        assert_eq!(
-            parse("[2001:DB8::1]:65535"),
-            Ok(("[2001:db8::1]".into(), Some(65535)))
-        );
+        assert_eq!(parse("192.0.2.1 : 5060"), Ok(("192.0.2.1".into(), Some(5060))));
+        assert_eq!(parse("[2001:DB8::1]:65535"), Ok(("[2001:db8::1]".into(), Some(65535))));
         assert_eq!(parse("[::1]"), Ok(("[::1]".into(), None)));
-        for bad in [
-            "", "[::1", "::1", "a b", "a:65536", "a:", "a:+1", "-a", "a/b", "[::1]x", "[x]",
-        ] {
+        for bad in ["", "[::1", "::1", "a b", "a:65536", "a:", "a:+1", "-a", "a/b", "[::1]x", "[x]"] {
             assert_eq!(parse(bad), Err(InvalidHost), "{bad}");
         }
     }

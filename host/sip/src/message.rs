@@ -73,12 +73,7 @@ pub struct Request {
 impl Request {
     /// A request without header fields and body.
     pub fn new(method: Method, uri: impl Into<Text>) -> Request {
-        Request {
-            method,
-            uri: uri.into(),
-            headers: Headers::new(),
-            body: Bytes::new(),
-        }
+        Request { method, uri: uri.into(), headers: Headers::new(), body: Bytes::new() }
     }
 
     /// The request as it goes on the wire, with the Content-Length of its body.
@@ -103,23 +98,13 @@ pub struct Response {
 impl Response {
     /// A response without header fields and body.
     pub fn new(status: Status, reason: impl Into<Text>) -> Response {
-        Response {
-            status,
-            reason: reason.into(),
-            headers: Headers::new(),
-            body: Bytes::new(),
-        }
+        Response { status, reason: reason.into(), headers: Headers::new(), body: Bytes::new() }
     }
 
     /// The response to a request (RFC 3261 §8.2.6.2): Via, From, To, Call-ID and CSeq are the request's. The To tag is
     /// added unless the request has one already or the status is 100. Record-Route is copied into 101 to 299, which
     /// may set up a dialog (RFC 3261 §12.1.1).
-    pub fn to(
-        request: &Request,
-        status: Status,
-        reason: impl Into<Text>,
-        to_tag: &str,
-    ) -> Response {
+    pub fn to(request: &Request, status: Status, reason: impl Into<Text>, to_tag: &str) -> Response {
         let mut response = Response::new(status, reason);
         response.headers = typed::response_headers(request, status, to_tag);
         response

@@ -26,11 +26,7 @@ pub struct InvalidAddress;
 impl NameAddr {
     /// An address without name and parameters.
     pub fn new(uri: impl Into<Uri>) -> NameAddr {
-        NameAddr {
-            display_name: None,
-            uri: uri.into(),
-            params: Params::new(),
-        }
+        NameAddr { display_name: None, uri: uri.into(), params: Params::new() }
     }
 
     /// Parses one address, in angle brackets or not. Without them, parameters are those of the field, and the URI may
@@ -93,10 +89,7 @@ impl NameAddr {
 
     /// The `q` parameter in thousandths, 0 to 1000; 1000 when there is none or it is malformed (RFC 3261 §20.10).
     pub fn priority(&self) -> u16 {
-        self.params
-            .get("q")
-            .and_then(|q| parse_q(q))
-            .unwrap_or(1000)
+        self.params.get("q").and_then(|q| parse_q(q)).unwrap_or(1000)
     }
 
     /// The `expires` parameter, seconds; none when there is none or it is malformed.
@@ -116,10 +109,7 @@ fn plain_name(whole: &Text, name: &str) -> Result<Option<Text>, InvalidAddress> 
 fn parse_q(q: &str) -> Option<u16> {
     let (whole, decimals) = q.split_once('.').unwrap_or((q, ""));
     let well_formed = decimals.len() <= 3 && decimals.bytes().all(|byte| byte.is_ascii_digit());
-    let whole = whole
-        .parse::<u16>()
-        .ok()
-        .filter(|whole| *whole <= 1 && well_formed)?;
+    let whole = whole.parse::<u16>().ok().filter(|whole| *whole <= 1 && well_formed)?;
     let thousandths = format!("{decimals:0<3}").parse::<u16>().ok()?;
     Some(whole * 1000 + thousandths).filter(|q| *q <= 1000)
 }
@@ -153,21 +143,12 @@ mod tests {
             ("sip:a@h;tag=1", "<sip:a@h>;tag=1"),
             ("<sip:a@h;lr>;tag=1", "<sip:a@h;lr>;tag=1"),
             ("caller<sip:a@h>", "\"caller\" <sip:a@h>"),
-            (
-                "\"J \\\\\\\"\"       <sip:a@h> ; tag = 9",
-                "\"J \\\\\\\"\" <sip:a@h>;tag=9",
-            ),
+            ("\"J \\\\\\\"\"       <sip:a@h> ; tag = 9", "\"J \\\\\\\"\" <sip:a@h>;tag=9"),
             ("\"Bell, A\" < sip:a@h >", "\"Bell, A\" <sip:a@h>"),
-            (
-                "Bell, Alexander <sip:a@h>;tag=43",
-                "\"Bell, Alexander\" <sip:a@h>;tag=43",
-            ),
+            ("Bell, Alexander <sip:a@h>;tag=43", "\"Bell, Alexander\" <sip:a@h>;tag=43"),
             ("<sip:a@h?Route=%3Csip:b%3E>", "<sip:a@h?Route=%3Csip:b%3E>"),
             ("\"\" <tel:+1>", "<tel:+1>"),
-            (
-                "<http://www.example.com>;tag=1",
-                "<http://www.example.com>;tag=1",
-            ),
+            ("<http://www.example.com>;tag=1", "<http://www.example.com>;tag=1"),
         ] {
             assert_eq!(printed(text).as_deref(), Ok(expected), "{text}");
         }
@@ -175,24 +156,16 @@ mod tests {
 
     #[test]
     fn what_is_no_address() {
-        for bad in [
-            "",
-            "\"Mr. <sip:a@h>",
-            "<sip:a@h",
-            "sip:a@h?x=y",
-            "a \"b\" <sip:a@h>",
-            "\"a\" sip:a@h",
-            "<sip:a@h>x",
-        ] {
+        for bad in
+            ["", "\"Mr. <sip:a@h>", "<sip:a@h", "sip:a@h?x=y", "a \"b\" <sip:a@h>", "\"a\" sip:a@h", "<sip:a@h>x"]
+        {
             assert_eq!(printed(bad), Err(InvalidAddress), "{bad}");
         }
     }
 
     #[test]
     fn q_values() {
-        let priority = |q: &str| {
-            NameAddr::parse(&format!("<sip:a@h>;q={q}").into()).map(|address| address.priority())
-        };
+        let priority = |q: &str| NameAddr::parse(&format!("<sip:a@h>;q={q}").into()).map(|address| address.priority());
         assert_eq!(priority("0.33"), Ok(330));
         assert_eq!(priority("0"), Ok(0));
         assert_eq!(priority("1.000"), Ok(1000));

@@ -50,10 +50,7 @@ impl Params {
             if !is_name(name) || !value.is_none_or(is_value) {
                 return Err(InvalidParams);
             }
-            params.push(Param {
-                name: whole.slice_of(name),
-                value: value.map(|value| whole.slice_of(value)),
-            });
+            params.push(Param { name: whole.slice_of(name), value: value.map(|value| whole.slice_of(value)) });
             rest = after;
         }
         Ok(Params(params))
@@ -82,29 +79,19 @@ impl Params {
     /// Sets the parameter of this name, in its place or at the end.
     pub fn set(&mut self, name: &str, value: Option<&str>) {
         let value = value.map(Text::from);
-        match self
-            .0
-            .iter_mut()
-            .find(|param| param.name.eq_ignore_ascii_case(name))
-        {
+        match self.0.iter_mut().find(|param| param.name.eq_ignore_ascii_case(name)) {
             Some(param) => param.value = value,
-            None => self.0.push(Param {
-                name: Text::from(name),
-                value,
-            }),
+            None => self.0.push(Param { name: Text::from(name), value }),
         }
     }
 
     /// Removes the parameters of this name.
     pub fn remove(&mut self, name: &str) {
-        self.0
-            .retain(|param| !param.name.eq_ignore_ascii_case(name));
+        self.0.retain(|param| !param.name.eq_ignore_ascii_case(name));
     }
 
     fn find(&self, name: &str) -> Option<&Param> {
-        self.0
-            .iter()
-            .find(|param| param.name.eq_ignore_ascii_case(name))
+        self.0.iter().find(|param| param.name.eq_ignore_ascii_case(name))
     }
 }
 
@@ -132,11 +119,7 @@ fn split_param(text: &str) -> Result<(&str, &str), InvalidParams> {
             _ => {}
         }
     }
-    if quoted {
-        Err(InvalidParams)
-    } else {
-        Ok((text, ""))
-    }
+    if quoted { Err(InvalidParams) } else { Ok((text, "")) }
 }
 
 /// Names are tokens, or the URI characters that tokens lack (RFC 3261 §25.1 `paramchar`).
@@ -172,10 +155,7 @@ pub(crate) fn end_of_quoted(text: &str) -> Option<usize> {
 
 /// The text of a quoted string without its quotes and escapes; other text as it is.
 pub fn unquote(text: &str) -> String {
-    let Some(inner) = text
-        .strip_prefix('"')
-        .and_then(|text| text.strip_suffix('"'))
-    else {
+    let Some(inner) = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')) else {
         return text.to_owned();
     };
     let mut out = String::with_capacity(inner.len());
@@ -214,27 +194,12 @@ mod tests {
         assert_eq!(params.to_string(), r#";a=1;lr;c="x;\"y""#);
         assert_eq!(params.get("A").map(Text::as_str), Some("1"));
         assert!(params.contains("LR") && params.get("lr").is_none());
-        assert_eq!(
-            params.get("c").map(|value| unquote(value)).as_deref(),
-            Some(r#"x;"y"#)
-        );
+        assert_eq!(params.get("c").map(|value| unquote(value)).as_deref(), Some(r#"x;"y"#));
     }
 
     #[test]
     fn what_is_not_a_parameter() {
-        for bad in [
-            ";",
-            ";;a",
-            ";a;",
-            ";=1",
-            "a",
-            ";a=",
-            ";a b",
-            ";a=\"x",
-            ";a=\"x\"y",
-            ";a=<x>",
-            ";a,b",
-        ] {
+        for bad in [";", ";;a", ";a;", ";=1", "a", ";a=", ";a b", ";a=\"x", ";a=\"x\"y", ";a=<x>", ";a,b"] {
             assert_eq!(Params::parse(&bad.into()), Err(InvalidParams), "{bad}");
         }
     }

@@ -7,6 +7,8 @@
 mod error;
 mod head;
 mod limits;
+mod scan;
+mod start;
 mod stream;
 
 use bytes::Bytes;
@@ -25,3 +27,6 @@ use crate::message::Message;
 pub fn parse_datagram(datagram: Bytes, limits: &Limits) -> Result<Message, ParseError> {
     head::parse(datagram, limits)
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,12 +9,7 @@ mod layer;
 mod output;
 mod reply;
 
-pub use config::{
-    Config, MAX_CLIENT_TRANSACTIONS, MAX_SERVER_TRANSACTIONS, SentBy, TableLimits, TimerValues,
-};
+pub use config::{Config, MAX_CLIENT_TRANSACTIONS, MAX_SERVER_TRANSACTIONS, SentBy, TableLimits, TimerValues};
 pub use layer::Layer;
-pub use output::{
-    ClientId, Counters, FailureReason, Output, RespondError, SendError, ServerId, Stray,
-    StrayReason,
-};
-pub use reply::stateless_reply;
+pub use output::{ClientId, Counters, FailureReason, Output, RespondError, SendError, ServerId, Stray, StrayReason};
+pub use reply::{stateless_reply, stateless_response};

@@ -77,15 +77,7 @@ impl Uri {
 impl SipUri {
     /// A URI without user, parameters and headers.
     pub fn new(host: Host) -> SipUri {
-        SipUri {
-            secure: false,
-            user: None,
-            password: None,
-            host,
-            port: None,
-            params: Params::new(),
-            headers: None,
-        }
+        SipUri { secure: false, user: None, password: None, host, port: None, params: Params::new(), headers: None }
     }
 
     /// Parses a SIP or SIPS URI.
@@ -196,9 +188,7 @@ pub fn unescape(text: &str) -> String {
     let mut rest = text.as_bytes();
     while let Some((first, after)) = rest.split_first() {
         match (first, after) {
-            (b'%', [high, low, tail @ ..])
-                if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() =>
-            {
+            (b'%', [high, low, tail @ ..]) if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
                 out.push(hex_value(*high) << 4 | hex_value(*low));
                 rest = tail;
             }
@@ -208,8 +198,7 @@ pub fn unescape(text: &str) -> String {
             }
         }
     }
-    String::from_utf8(out)
-        .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
+    String::from_utf8(out).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
 }
 
 /// Escapes what the user part of a URI may not hold unescaped (RFC 3261 §25.1 `user`).
@@ -272,27 +261,10 @@ mod tests {
 
     #[test]
     fn what_is_no_uri() {
-        for bad in [
-            "",
-            "sip:",
-            "alice",
-            ":x",
-            "1a:b",
-            "sip:@h",
-            "sip:a@b@c",
-            "sip:a@",
-            "sip:a b@h",
-            "<sip:a@h>",
-        ] {
+        for bad in ["", "sip:", "alice", ":x", "1a:b", "sip:@h", "sip:a@b@c", "sip:a@", "sip:a b@h", "<sip:a@h>"] {
             assert_eq!(Uri::parse(&bad.into()), Err(InvalidUri), "{bad}");
         }
-        for bad in [
-            "sip:a@h;",
-            "sip:a@h; lr",
-            "sip:a@h:",
-            "sip:a@h:99999",
-            "sip:a@h\r\nX: y",
-        ] {
+        for bad in ["sip:a@h;", "sip:a@h; lr", "sip:a@h:", "sip:a@h:99999", "sip:a@h\r\nX: y"] {
             assert_eq!(Uri::parse(&bad.into()), Err(InvalidUri), "{bad}");
         }
     }

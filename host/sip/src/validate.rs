@@ -1,6 +1,14 @@
-//! Whether a parsed message keeps the rules that every element must check (RFC 3261 §8.1.1, §8.2, §16.3, §18.1.2).
+//! Whether a parsed message keeps the rules that every element must check (RFC 3261 §8.1.1, §8.2, §18.1.2).
+//!
+//! Not refused, because senders of RFC 2543 do it (RFC 4475 §3.4.1): no Max-Forwards, no From tag, no branch cookie.
 
-use crate::message::{Request, Response, Status};
+mod unsupported;
+
+pub use unsupported::{Served, Unsupported, unsupported};
+
+use crate::message::{HeaderName, Headers, Method, Request, Response, Status};
+use crate::uri::Uri;
+use crate::via::has_cookie;
 
 /// Why a request is refused. The peer's fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -24,13 +32,83 @@ pub enum Discard {
     Header,
 }
 
+/// The header fields that each message must have exactly once, next to Via (RFC 3261 §8.1.1).
+const MANDATORY: [HeaderName; 4] = [HeaderName::From, HeaderName::To, HeaderName::CallId, HeaderName::CSeq];
+
+/// Further header fields that a message may have once at most.
+const SINGLE: [HeaderName; 8] = [
+    HeaderName::MaxForwards,
+    HeaderName::ContentType,
+    HeaderName::ContentLength,
+    HeaderName::Event,
+    HeaderName::Expires,
+    HeaderName::ReferTo,
+    HeaderName::ReferredBy,
+    HeaderName::Replaces,
+];
+
 /// Holds a request against the rules.
 ///
 /// # Errors
 /// With what to answer.
 pub fn check_request(request: &Request) -> Result<(), Rejection> {
-    let _ = request;
+    let headers = &request.headers;
+    check_request_uri(request)?;
+    check_top_via(headers)?;
+    if !MANDATORY.iter().all(|name| headers.count(name) == 1) {
+        return bad("Missing Or Repeated Header Field");
+    }
+    if SINGLE.iter().any(|name| headers.count(name) > 1) {
+        return bad("Repeated Header Field");
+    }
+    if headers.from_header().is_err() || headers.to_header().is_err() {
+        return bad("Bad From Or To");
+    }
+    if headers.call_id().is_err() {
+        return bad("Bad Call-ID");
+    }
+    match headers.cseq() {
+        Err(_) => return bad("Bad CSeq"),
+        Ok(cseq) if cseq.method != request.method => return bad("CSeq Of Another Method"),
+        Ok(_) => {}
+    }
+    if headers.contains(&HeaderName::MaxForwards) && headers.max_forwards().is_err() {
+        return bad("Bad Max-Forwards");
+    }
+    if sets_remote_target(&request.method) && headers.addresses(&HeaderName::Contact).is_err() {
+        return bad("Bad Contact");
+    }
     Ok(())
+}
+
+/// The Request-URI is a URI, and one that may stand there: without headers (RFC 3261 §19.1.1, table 1).
+fn check_request_uri(request: &Request) -> Result<(), Rejection> {
+    match Uri::parse(&request.uri) {
+        Err(_) => bad("Bad Request-URI"),
+        Ok(Uri::Sip(uri)) if uri.headers.is_some() => bad("Headers In Request-URI"),
+        Ok(_) => Ok(()),
+    }
+}
+
+/// The topmost Via can be read, and its branch is not the bare cookie, which distinguishes nothing (RFC 4475 §3.2.1).
+fn check_top_via(headers: &Headers) -> Result<(), Rejection> {
+    let Ok(via) = headers.top_via() else { return bad("Missing Or Bad Via") };
+    if via.version != "2.0" {
+        return Err(Rejection { status: Status::VERSION_NOT_SUPPORTED, reason: "Version Not Supported" });
+    }
+    match via.branch() {
+        Some(branch) if has_cookie(branch) && via.unique_branch().is_none() => bad("Bad Branch"),
+        _ => Ok(()),
+    }
+}
+
+/// Whether the Contact of a request becomes the remote target of a dialog (RFC 3261 §12.2.1.1, RFC 6665, RFC 3311).
+const fn sets_remote_target(method: &Method) -> bool {
+    matches!(method, Method::Invite | Method::Update | Method::Subscribe | Method::Notify | Method::Refer)
+}
+
+const fn bad(reason: &'static str) -> Result<(), Rejection> {
+    Err(Rejection { status: Status::BAD_REQUEST, reason })
 }
 
 /// Holds a response against the rules.
@@ -38,35 +116,14 @@ pub fn check_request(request: &Request) -> Result<(), Rejection> {
 /// # Errors
 /// With why it must be dropped.
 pub fn check_response(response: &Response) -> Result<(), Discard> {
-    let _ = response;
-    Ok(())
-}
-
-/// What a user agent serves; see [`unsupported`].
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Served<'a> {
-    /// Option tags that a request may require.
-    pub option_tags: &'a [&'a str],
-    /// Media types, `type/subtype`, that the body of an INVITE may have.
-    pub media_types: &'a [&'a str],
-}
-
-/// What a request asks for that is not served.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Unsupported {
-    /// The scheme of the Request-URI: 416 (RFC 3261 §8.2.2.1).
-    Scheme,
-    /// Option tags in Require: 420 with these in Unsupported (RFC 3261 §8.2.2.3).
-    Extensions(Vec<String>),
-    /// The media type of the body: 415 with Accept (RFC 3261 §8.2.3).
-    MediaType,
-    /// The encoding of the body: 415 with Accept-Encoding (RFC 3261 §8.2.3).
-    ContentEncoding,
-}
-
-/// Looks for what a request asks for that is not served, in the order of RFC 3261 §8.2. Not for ACK and CANCEL, which
-/// are not refused in this way.
-pub fn unsupported(request: &Request, served: &Served<'_>) -> Option<Unsupported> {
-    let _ = (request, served);
-    None
+    let headers = &response.headers;
+    if headers.list(&HeaderName::Via).take(2).count() != 1 || headers.top_via().is_err() {
+        return Err(Discard::Via);
+    }
+    let single = MANDATORY.iter().all(|name| headers.count(name) == 1);
+    let readable = headers.from_header().is_ok()
+        && headers.to_header().is_ok()
+        && headers.call_id().is_ok()
+        && headers.cseq().is_ok();
+    if single && readable { Ok(()) } else { Err(Discard::Header) }
 }

@@ -23,10 +23,7 @@ impl MaxForwards {
     /// # Errors
     /// When it is not a number from 0 to 255.
     pub fn parse(text: &Text) -> Result<MaxForwards, InvalidValue> {
-        parse_number(text)
-            .and_then(|number| u8::try_from(number).ok())
-            .map(MaxForwards)
-            .ok_or(InvalidValue)
+        parse_number(text).and_then(|number| u8::try_from(number).ok()).map(MaxForwards).ok_or(InvalidValue)
     }
 }
 
@@ -71,16 +68,8 @@ impl Replaces {
 
 impl fmt::Display for Replaces {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{};to-tag={};from-tag={}",
-            self.call_id, self.to_tag, self.from_tag
-        )?;
-        if self.early_only {
-            f.write_str(";early-only")
-        } else {
-            Ok(())
-        }
+        write!(f, "{};to-tag={};from-tag={}", self.call_id, self.to_tag, self.from_tag)?;
+        if self.early_only { f.write_str(";early-only") } else { Ok(()) }
     }
 }
 
@@ -115,10 +104,7 @@ impl SessionExpires {
             Some(side) if side.eq_ignore_ascii_case("uas") => Some(Refresher::Uas),
             Some(_) => return Err(InvalidValue),
         };
-        Ok(SessionExpires {
-            interval: parse_number(interval).ok_or(InvalidValue)?,
-            refresher,
-        })
+        Ok(SessionExpires { interval: parse_number(interval).ok_or(InvalidValue)?, refresher })
     }
 }
 
@@ -150,10 +136,7 @@ impl Reason {
     /// When the protocol is no token or the cause no number.
     pub fn parse(text: &Text) -> Result<Reason, InvalidValue> {
         let (protocol, params) = split_params(text)?;
-        let cause = params
-            .get("cause")
-            .map(|cause| parse_number(cause).ok_or(InvalidValue))
-            .transpose()?;
+        let cause = params.get("cause").map(|cause| parse_number(cause).ok_or(InvalidValue)).transpose()?;
         Ok(Reason {
             protocol: Token::new(protocol).ok_or(InvalidValue)?,
             cause,
@@ -204,36 +187,16 @@ mod tests {
     #[test]
     fn each_prints_as_it_came() {
         let replaces = "425928@bobster.example.org;to-tag=7743;from-tag=6472;early-only";
-        assert_eq!(
-            Replaces::parse(&replaces.into())
-                .map(|value| value.to_string())
-                .as_deref(),
-            Ok(replaces)
-        );
+        assert_eq!(Replaces::parse(&replaces.into()).map(|value| value.to_string()).as_deref(), Ok(replaces));
         assert_eq!(Replaces::parse(&"a@b;to-tag=1".into()), Err(InvalidValue));
         for expires in ["1800", "90;refresher=uac", "90;refresher=uas"] {
-            assert_eq!(
-                SessionExpires::parse(&expires.into())
-                    .map(|value| value.to_string())
-                    .as_deref(),
-                Ok(expires)
-            );
+            assert_eq!(SessionExpires::parse(&expires.into()).map(|value| value.to_string()).as_deref(), Ok(expires));
         }
-        assert_eq!(
-            SessionExpires::parse(&"90;refresher=me".into()),
-            Err(InvalidValue)
-        );
+        assert_eq!(SessionExpires::parse(&"90;refresher=me".into()), Err(InvalidValue));
         let reason = "SIP;cause=200;text=\"Call completed \\\"elsewhere\\\"\"";
+        assert_eq!(Reason::parse(&reason.into()).map(|value| value.to_string()).as_deref(), Ok(reason));
         assert_eq!(
-            Reason::parse(&reason.into())
-                .map(|value| value.to_string())
-                .as_deref(),
-            Ok(reason)
-        );
-        assert_eq!(
-            Reason::parse(&"Q.850 ;cause=16".into())
-                .map(|value| value.to_string())
-                .as_deref(),
+            Reason::parse(&"Q.850 ;cause=16".into()).map(|value| value.to_string()).as_deref(),
             Ok("Q.850;cause=16")
         );
     }

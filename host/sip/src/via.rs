@@ -37,13 +37,7 @@ impl Via {
         let mut params = Params::new();
         params.set("branch", Some(branch));
         params.set("rport", None);
-        Via {
-            version: Text::from_static("2.0"),
-            transport: Text::from_static(transport.as_str()),
-            host,
-            port,
-            params,
-        }
+        Via { version: Text::from_static("2.0"), transport: Text::from_static(transport.as_str()), host, port, params }
     }
 
     /// Parses one Via value. White space may stand around each separator.
@@ -53,21 +47,13 @@ impl Via {
     pub fn parse(text: &Text) -> Result<Via, InvalidVia> {
         let (protocol, rest) = text.split_once('/').ok_or(InvalidVia)?;
         let (version, rest) = rest.split_once('/').ok_or(InvalidVia)?;
-        let (protocol, version, rest) = (
-            protocol.trim_ascii(),
-            version.trim_ascii(),
-            rest.trim_ascii(),
-        );
+        let (protocol, version, rest) = (protocol.trim_ascii(), version.trim_ascii(), rest.trim_ascii());
         let (transport, rest) = rest.split_at(rest.find([' ', '\t']).ok_or(InvalidVia)?);
-        if !protocol.eq_ignore_ascii_case("SIP")
-            || !is_token(version.as_bytes())
-            || !is_token(transport.as_bytes())
-        {
+        if !protocol.eq_ignore_ascii_case("SIP") || !is_token(version.as_bytes()) || !is_token(transport.as_bytes()) {
             return Err(InvalidVia);
         }
         let (sent_by, params) = rest.split_at(rest.find(';').unwrap_or(rest.len()));
-        let (host, port) =
-            Host::parse_with_port(text, sent_by.trim_ascii()).map_err(|_| InvalidVia)?;
+        let (host, port) = Host::parse_with_port(text, sent_by.trim_ascii()).map_err(|_| InvalidVia)?;
         Ok(Via {
             version: text.slice_of(version),
             transport: text.slice_of(transport),
@@ -84,17 +70,13 @@ impl Via {
 
     /// The `branch`, when it is one of RFC 3261: it begins with the cookie, and something follows.
     pub fn unique_branch(&self) -> Option<&Text> {
-        self.branch()
-            .filter(|branch| has_cookie(branch) && branch.len() > BRANCH_COOKIE.len())
+        self.branch().filter(|branch| has_cookie(branch) && branch.len() > BRANCH_COOKIE.len())
     }
 
     /// The address in `received`. IPv6 is read with and without brackets.
     pub fn received(&self) -> Option<IpAddr> {
         let text = self.params.get("received")?;
-        text.trim_start_matches('[')
-            .trim_end_matches(']')
-            .parse()
-            .ok()
+        text.trim_start_matches('[').trim_end_matches(']').parse().ok()
     }
 
     /// The port in `rport`; none too when it has no value.
@@ -119,9 +101,7 @@ impl Via {
 
 /// Whether a branch begins with the cookie. The case does not matter: some write it in another.
 pub(crate) fn has_cookie(branch: &str) -> bool {
-    branch
-        .get(..BRANCH_COOKIE.len())
-        .is_some_and(|start| start.eq_ignore_ascii_case(BRANCH_COOKIE))
+    branch.get(..BRANCH_COOKIE.len()).is_some_and(|start| start.eq_ignore_ascii_case(BRANCH_COOKIE))
 }
 
 impl fmt::Display for Via {
@@ -145,26 +125,13 @@ mod tests {
     #[test]
     fn spaces_anywhere() {
         let found = via("SIP  / 2.0  / TCP     spindle.example.com   ;  branch  =   z9hG4bK9ikj8");
-        assert_eq!(
-            found.to_string(),
-            "SIP/2.0/TCP spindle.example.com;branch=z9hG4bK9ikj8"
-        );
-        assert_eq!(
-            via("SIP/2.0/UDP [::1] : 5070;rport").to_string(),
-            "SIP/2.0/UDP [::1]:5070;rport"
-        );
+        assert_eq!(found.to_string(), "SIP/2.0/TCP spindle.example.com;branch=z9hG4bK9ikj8");
+        assert_eq!(via("SIP/2.0/UDP [::1] : 5070;rport").to_string(), "SIP/2.0/UDP [::1]:5070;rport");
     }
 
     #[test]
     fn what_is_no_via() {
-        for bad in [
-            "",
-            "SIP/2.0/UDP",
-            "SIP/2.0 host",
-            "SIP/2.0/UDP h;;",
-            "HTTP/2.0/UDP h",
-            "SIP/2.0/UDP h x",
-        ] {
+        for bad in ["", "SIP/2.0/UDP", "SIP/2.0 host", "SIP/2.0/UDP h;;", "HTTP/2.0/UDP h", "SIP/2.0/UDP h x"] {
             assert_eq!(Via::parse(&bad.into()), Err(InvalidVia), "{bad}");
         }
     }
@@ -173,12 +140,7 @@ mod tests {
     fn a_branch_needs_more_than_the_cookie() {
         assert_eq!(via("SIP/2.0/UDP h;branch=z9hG4bK").unique_branch(), None);
         assert_eq!(via("SIP/2.0/UDP h;branch=1").unique_branch(), None);
-        assert_eq!(
-            via("SIP/2.0/UDP h;branch=Z9HG4bKx")
-                .unique_branch()
-                .map(Text::as_str),
-            Some("Z9HG4bKx")
-        );
+        assert_eq!(via("SIP/2.0/UDP h;branch=Z9HG4bKx").unique_branch().map(Text::as_str), Some("Z9HG4bKx"));
     }
 
     #[test]
@@ -186,28 +148,15 @@ mod tests {
         let source: SocketAddr = "192.0.2.7:1234".parse().expect("an address");
         for (text, expected) in [
             ("SIP/2.0/UDP 192.0.2.7", "SIP/2.0/UDP 192.0.2.7"),
-            (
-                "SIP/2.0/UDP 192.0.2.7;received=10.0.0.1",
-                "SIP/2.0/UDP 192.0.2.7",
-            ),
-            (
-                "SIP/2.0/UDP 10.0.0.1;branch=1",
-                "SIP/2.0/UDP 10.0.0.1;branch=1;received=192.0.2.7",
-            ),
-            (
-                "SIP/2.0/UDP 192.0.2.7;rport",
-                "SIP/2.0/UDP 192.0.2.7;rport=1234;received=192.0.2.7",
-            ),
+            ("SIP/2.0/UDP 192.0.2.7;received=10.0.0.1", "SIP/2.0/UDP 192.0.2.7"),
+            ("SIP/2.0/UDP 10.0.0.1;branch=1", "SIP/2.0/UDP 10.0.0.1;branch=1;received=192.0.2.7"),
+            ("SIP/2.0/UDP 192.0.2.7;rport", "SIP/2.0/UDP 192.0.2.7;rport=1234;received=192.0.2.7"),
         ] {
             let mut found = via(text);
             found.stamp(source);
             assert_eq!(found.to_string(), expected);
             found.stamp(source);
-            assert_eq!(
-                found.to_string(),
-                expected,
-                "stamping twice changes nothing"
-            );
+            assert_eq!(found.to_string(), expected, "stamping twice changes nothing");
         }
     }
 }

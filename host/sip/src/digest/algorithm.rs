@@ -33,62 +33,29 @@ pub enum Qop {
 
 impl Algorithm {
     /// MD5.
-    pub const MD5: Algorithm = Algorithm {
-        hash: Hash::Md5,
-        session: false,
-    };
+    pub const MD5: Algorithm = Algorithm { hash: Hash::Md5, session: false };
     /// SHA-256.
-    pub const SHA_256: Algorithm = Algorithm {
-        hash: Hash::Sha256,
-        session: false,
-    };
+    pub const SHA_256: Algorithm = Algorithm { hash: Hash::Sha256, session: false };
     /// SHA-512-256.
-    pub const SHA_512_256: Algorithm = Algorithm {
-        hash: Hash::Sha512_256,
-        session: false,
-    };
+    pub const SHA_512_256: Algorithm = Algorithm { hash: Hash::Sha512_256, session: false };
 
     const NAMES: [(Algorithm, &'static str); 6] = [
         (Algorithm::MD5, "MD5"),
-        (
-            Algorithm {
-                hash: Hash::Md5,
-                session: true,
-            },
-            "MD5-sess",
-        ),
+        (Algorithm { hash: Hash::Md5, session: true }, "MD5-sess"),
         (Algorithm::SHA_256, "SHA-256"),
-        (
-            Algorithm {
-                hash: Hash::Sha256,
-                session: true,
-            },
-            "SHA-256-sess",
-        ),
+        (Algorithm { hash: Hash::Sha256, session: true }, "SHA-256-sess"),
         (Algorithm::SHA_512_256, "SHA-512-256"),
-        (
-            Algorithm {
-                hash: Hash::Sha512_256,
-                session: true,
-            },
-            "SHA-512-256-sess",
-        ),
+        (Algorithm { hash: Hash::Sha512_256, session: true }, "SHA-512-256-sess"),
     ];
 
     /// The algorithm of this name, in any case; none when it is not known.
     pub fn parse(name: &str) -> Option<Algorithm> {
-        Algorithm::NAMES
-            .iter()
-            .find(|(_, own)| own.eq_ignore_ascii_case(name))
-            .map(|(algorithm, _)| *algorithm)
+        Algorithm::NAMES.iter().find(|(_, own)| own.eq_ignore_ascii_case(name)).map(|(algorithm, _)| *algorithm)
     }
 
     /// As it is written.
     pub fn as_str(self) -> &'static str {
-        Algorithm::NAMES
-            .iter()
-            .find(|(own, _)| *own == self)
-            .map_or("", |(_, name)| name)
+        Algorithm::NAMES.iter().find(|(own, _)| *own == self).map_or("", |(_, name)| name)
     }
 }
 
@@ -101,9 +68,7 @@ impl fmt::Display for Algorithm {
 impl Qop {
     /// The quality of this name, in any case; none when it is not known.
     pub fn parse(name: &str) -> Option<Qop> {
-        [Qop::Auth, Qop::AuthInt]
-            .into_iter()
-            .find(|qop| qop.as_str().eq_ignore_ascii_case(name))
+        [Qop::Auth, Qop::AuthInt].into_iter().find(|qop| qop.as_str().eq_ignore_ascii_case(name))
     }
 
     /// As it is written.

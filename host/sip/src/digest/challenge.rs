@@ -36,7 +36,5 @@ pub fn best(challenges: &[Challenge]) -> Option<&Challenge> {
 
 /// The best challenge that this secret can answer.
 pub fn best_for<'a>(challenges: &'a [Challenge], secret: &Secret) -> Option<&'a Challenge> {
-    challenges
-        .iter()
-        .find(|challenge| secret.serves(challenge.algorithm.hash))
+    challenges.iter().find(|challenge| secret.serves(challenge.algorithm.hash))
 }

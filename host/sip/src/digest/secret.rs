@@ -22,12 +22,7 @@ impl Secret {
 
     /// `H(username:realm:password)` in hex (RFC 7616 §3.4.2) for some hashes; serves these only.
     pub fn ha1(hashes: impl IntoIterator<Item = (Hash, String)>) -> Secret {
-        Secret(Kind::Ha1(
-            hashes
-                .into_iter()
-                .map(|(hash, ha1)| (hash, ha1.to_ascii_lowercase()))
-                .collect(),
-        ))
+        Secret(Kind::Ha1(hashes.into_iter().map(|(hash, ha1)| (hash, ha1.to_ascii_lowercase())).collect()))
     }
 
     /// Whether it serves this hash.

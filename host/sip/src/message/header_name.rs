@@ -186,9 +186,7 @@ impl HeaderName {
 impl PartialEq for HeaderName {
     fn eq(&self, other: &HeaderName) -> bool {
         match (self, other) {
-            (HeaderName::Other(one), HeaderName::Other(two)) => {
-                one.as_str().eq_ignore_ascii_case(two.as_str())
-            }
+            (HeaderName::Other(one), HeaderName::Other(two)) => one.as_str().eq_ignore_ascii_case(two.as_str()),
             _ => self.ordinal() == other.ordinal(),
         }
     }
@@ -200,10 +198,7 @@ impl Hash for HeaderName {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.ordinal().hash(state);
         if let HeaderName::Other(token) = self {
-            token
-                .as_str()
-                .bytes()
-                .for_each(|byte| state.write_u8(byte.to_ascii_lowercase()));
+            token.as_str().bytes().for_each(|byte| state.write_u8(byte.to_ascii_lowercase()));
         }
     }
 }
@@ -233,16 +228,8 @@ mod tests {
         assert_eq!(HeaderName::new("L"), Some(HeaderName::ContentLength));
         assert_eq!(HeaderName::new("X-ConfPin"), HeaderName::new("x-confpin"));
         assert_ne!(HeaderName::new("X-ConfPin"), HeaderName::new("X-Other"));
-        assert_eq!(
-            HeaderName::new("X-ConfPin")
-                .map(|name| name.to_string())
-                .as_deref(),
-            Some("X-ConfPin")
-        );
+        assert_eq!(HeaderName::new("X-ConfPin").map(|name| name.to_string()).as_deref(), Some("X-ConfPin"));
         assert_eq!(HeaderName::new("No Token"), None);
-        assert_eq!(
-            HeaderName::new(&"x".repeat(LONGEST_KNOWN_NAME + 1)).map(|name| name.is_list()),
-            Some(false)
-        );
+        assert_eq!(HeaderName::new(&"x".repeat(LONGEST_KNOWN_NAME + 1)).map(|name| name.is_list()), Some(false));
     }
 }

@@ -46,14 +46,8 @@ impl Headers {
     }
 
     /// The values of all fields of this name, in order.
-    pub fn get_all<'a, 'n>(
-        &'a self,
-        name: &'n HeaderName,
-    ) -> impl DoubleEndedIterator<Item = &'a Value> + use<'a, 'n> {
-        self.0
-            .iter()
-            .filter(move |(own, _)| own == name)
-            .map(|(_, value)| value)
+    pub fn get_all<'a, 'n>(&'a self, name: &'n HeaderName) -> impl DoubleEndedIterator<Item = &'a Value> + use<'a, 'n> {
+        self.0.iter().filter(move |(own, _)| own == name).map(|(_, value)| value)
     }
 
     /// Whether there is a field of this name.
@@ -70,16 +64,9 @@ impl Headers {
     /// that stand outside of quotes and angle brackets. Empty ones are left out. Each shares the buffer of its field.
     ///
     /// For a name that is no list, the whole values.
-    pub fn list<'a, 'n>(
-        &'a self,
-        name: &'n HeaderName,
-    ) -> impl Iterator<Item = Value> + use<'a, 'n> {
+    pub fn list<'a, 'n>(&'a self, name: &'n HeaderName) -> impl Iterator<Item = Value> + use<'a, 'n> {
         let is_list = name.is_list();
-        self.get_all(name).flat_map(move |value| Elements {
-            value,
-            rest: Some(value.as_bytes()),
-            is_list,
-        })
+        self.get_all(name).flat_map(move |value| Elements { value, rest: Some(value.as_bytes()), is_list })
     }
 
     /// Adds a field after all others.
@@ -94,11 +81,7 @@ impl Headers {
 
     /// Makes this the only field of its name, in the place of the first one or at the end.
     pub fn set(&mut self, name: HeaderName, value: impl Into<Value>) {
-        let place = self
-            .0
-            .iter()
-            .position(|(own, _)| *own == name)
-            .unwrap_or(self.0.len());
+        let place = self.0.iter().position(|(own, _)| *own == name).unwrap_or(self.0.len());
         self.remove_all(&name);
         self.0.insert(place, (name, value.into()));
     }
@@ -193,28 +176,14 @@ mod tests {
     use super::*;
 
     fn contacts(values: &[&str]) -> Headers {
-        values
-            .iter()
-            .map(|value| (HeaderName::Contact, Value::from(*value)))
-            .collect()
+        values.iter().map(|value| (HeaderName::Contact, Value::from(*value))).collect()
     }
 
     #[test]
     fn lists_split_outside_of_quotes_and_brackets() {
-        let headers = contacts(&[
-            r#""a, \" b" <sip:a,b@h;x="1,2">;q=1 ,, <sip:c@h>"#,
-            "sip:d@h,",
-        ]);
+        let headers = contacts(&[r#""a, \" b" <sip:a,b@h;x="1,2">;q=1 ,, <sip:c@h>"#, "sip:d@h,"]);
         let found: Vec<_> = headers.list(&HeaderName::Contact).collect();
-        assert_eq!(
-            found,
-            [
-                r#""a, \" b" <sip:a,b@h;x="1,2">;q=1"#,
-                "<sip:c@h>",
-                "sip:d@h"
-            ]
-            .map(Value::from)
-        );
+        assert_eq!(found, [r#""a, \" b" <sip:a,b@h;x="1,2">;q=1"#, "<sip:c@h>", "sip:d@h"].map(Value::from));
     }
 
     #[test]
@@ -240,9 +209,6 @@ mod tests {
         let mut headers = Headers::new();
         headers.push(HeaderName::Via, "SIP/2.0/UDP a;branch=1, SIP/2.0/UDP b");
         headers.replace_first_in_list(&HeaderName::Via, "new");
-        assert_eq!(
-            headers.get_str(&HeaderName::Via),
-            Some("new, SIP/2.0/UDP b")
-        );
+        assert_eq!(headers.get_str(&HeaderName::Via), Some("new, SIP/2.0/UDP b"));
     }
 }

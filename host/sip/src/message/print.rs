@@ -20,36 +20,21 @@ pub(super) fn request(request: &Request) -> Bytes {
 }
 
 pub(super) fn response(response: &Response) -> Bytes {
-    let mut out = Vec::with_capacity(
-        response.reason.len() + room_for(&response.headers) + response.body.len(),
-    );
+    let mut out = Vec::with_capacity(response.reason.len() + room_for(&response.headers) + response.body.len());
     out.extend_from_slice(b"SIP/2.0 ");
     write_number(&mut out, usize::from(response.status.code()));
     out.push(b' ');
-    out.extend(response.reason.bytes().map(|byte| {
-        if matches!(byte, b'\r' | b'\n') {
-            b' '
-        } else {
-            byte
-        }
-    }));
+    out.extend(response.reason.bytes().map(|byte| if matches!(byte, b'\r' | b'\n') { b' ' } else { byte }));
     out.extend_from_slice(b"\r\n");
     finish(out, &response.headers, &response.body)
 }
 
 fn room_for(headers: &Headers) -> usize {
-    headers
-        .iter()
-        .map(|(name, value)| name.as_str().len() + value.as_bytes().len() + 4)
-        .sum::<usize>()
-        + FIXED_ROOM
+    headers.iter().map(|(name, value)| name.as_str().len() + value.as_bytes().len() + 4).sum::<usize>() + FIXED_ROOM
 }
 
 fn finish(mut out: Vec<u8>, headers: &Headers, body: &Bytes) -> Bytes {
-    for (name, value) in headers
-        .iter()
-        .filter(|(name, _)| **name != HeaderName::ContentLength)
-    {
+    for (name, value) in headers.iter().filter(|(name, _)| **name != HeaderName::ContentLength) {
         out.extend_from_slice(name.as_str().as_bytes());
         out.extend_from_slice(b": ");
         out.extend_from_slice(value.as_bytes());

@@ -9,11 +9,7 @@ pub struct Status(u16);
 impl Status {
     /// The status of this code; none outside 100 to 699.
     pub const fn new(code: u16) -> Option<Status> {
-        if code >= 100 && code <= 699 {
-            Some(Status(code))
-        } else {
-            None
-        }
+        if code >= 100 && code <= 699 { Some(Status(code)) } else { None }
     }
 
     /// The number.

@@ -56,9 +56,7 @@ impl Headers {
     /// # Errors
     /// When there is none, it is empty or not UTF-8.
     pub fn call_id(&self) -> Result<Text, HeaderError> {
-        self.first(&HeaderName::CallId, |text| {
-            (!text.is_empty()).then(|| text.clone()).ok_or(())
-        })
+        self.first(&HeaderName::CallId, |text| (!text.is_empty()).then(|| text.clone()).ok_or(()))
     }
 
     /// Max-Forwards.
@@ -85,22 +83,15 @@ impl Headers {
     /// # Errors
     /// `Malformed` when one of them is; none at all is an empty list.
     pub fn addresses(&self, name: &HeaderName) -> Result<Vec<NameAddr>, HeaderError> {
-        self.list(name)
-            .map(|value| typed(&value, NameAddr::parse))
-            .collect()
+        self.list(name).map(|value| typed(&value, NameAddr::parse)).collect()
     }
 
     /// Whether a list header holds this token, in any case; such as an option tag in Supported.
     pub fn lists_token(&self, name: &HeaderName, token: &str) -> bool {
-        self.list(name)
-            .any(|value| value.as_bytes().eq_ignore_ascii_case(token.as_bytes()))
+        self.list(name).any(|value| value.as_bytes().eq_ignore_ascii_case(token.as_bytes()))
     }
 
-    fn first<T, E>(
-        &self,
-        name: &HeaderName,
-        parse: impl Fn(&Text) -> Result<T, E>,
-    ) -> Result<T, HeaderError> {
+    fn first<T, E>(&self, name: &HeaderName, parse: impl Fn(&Text) -> Result<T, E>) -> Result<T, HeaderError> {
         let value = self.list(name).next().ok_or(HeaderError::Missing)?;
         typed(&value, parse)
     }
@@ -121,12 +112,8 @@ pub(super) fn response_headers(request: &Request, status: Status, to_tag: &str) 
             HeaderName::Via | HeaderName::From | HeaderName::CallId | HeaderName::CSeq => {
                 headers.push(name.clone(), value.clone());
             }
-            HeaderName::Timestamp if status == Status::TRYING => {
-                headers.push(name.clone(), value.clone())
-            }
-            HeaderName::RecordRoute if may_set_up_dialog => {
-                headers.push(name.clone(), value.clone())
-            }
+            HeaderName::Timestamp if status == Status::TRYING => headers.push(name.clone(), value.clone()),
+            HeaderName::RecordRoute if may_set_up_dialog => headers.push(name.clone(), value.clone()),
             _ => {}
         }
     }
@@ -137,9 +124,7 @@ pub(super) fn response_headers(request: &Request, status: Status, to_tag: &str) 
 fn tagged(to: &Value, status: Status, to_tag: &str) -> Value {
     let address = to.to_text().and_then(|text| NameAddr::parse(&text).ok());
     match address {
-        Some(address)
-            if status != Status::TRYING && !to_tag.is_empty() && address.tag().is_none() =>
-        {
+        Some(address) if status != Status::TRYING && !to_tag.is_empty() && address.tag().is_none() => {
             Value::from(address.with_tag(to_tag).to_string())
         }
         _ => to.clone(),

@@ -28,11 +28,7 @@ impl Value {
             return Err(LineBreak);
         }
         let trimmed = bytes.trim_ascii();
-        Ok(Value(if trimmed.len() == bytes.len() {
-            bytes
-        } else {
-            bytes.slice_ref(trimmed)
-        }))
+        Ok(Value(if trimmed.len() == bytes.len() { bytes } else { bytes.slice_ref(trimmed) }))
     }
 
     /// The bytes of the value.
@@ -57,19 +53,12 @@ impl Value {
 
     /// A part of this value that shares its buffer. `part` must have been borrowed from it.
     pub(crate) fn slice_of(&self, part: &[u8]) -> Value {
-        if part.is_empty() {
-            Value::default()
-        } else {
-            Value(self.0.slice_ref(part))
-        }
+        if part.is_empty() { Value::default() } else { Value(self.0.slice_ref(part)) }
     }
 
     /// Bytes that the parser has unfolded and trimmed already.
     pub(crate) fn from_parsed(bytes: Bytes) -> Value {
-        debug_assert!(
-            memchr::memchr2(b'\r', b'\n', &bytes).is_none(),
-            "the parser unfolds"
-        );
+        debug_assert!(memchr::memchr2(b'\r', b'\n', &bytes).is_none(), "the parser unfolds");
         Value(bytes)
     }
 }
@@ -91,9 +80,7 @@ impl From<Text> for Value {
     fn from(text: Text) -> Value {
         match Value::new(text.to_bytes()) {
             Ok(value) => value,
-            Err(LineBreak) => Value(Bytes::from(
-                text.replace(['\r', '\n'], " ").trim().to_owned(),
-            )),
+            Err(LineBreak) => Value(Bytes::from(text.replace(['\r', '\n'], " ").trim().to_owned())),
         }
     }
 }

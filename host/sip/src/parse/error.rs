@@ -1,6 +1,6 @@
 //! Why bytes are no message, and what can still be answered.
 
-use crate::message::{Method, Request, Status};
+use crate::message::{HeaderName, Method, Request, Status};
 
 /// Bytes that are no message we serve. Always the peer's fault.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -76,9 +76,7 @@ impl ParseErrorKind {
     /// The answer to a request that has this wrong with it.
     const fn answer(self) -> (Status, &'static str) {
         match self {
-            ParseErrorKind::Empty | ParseErrorKind::StartLine => {
-                (Status::BAD_REQUEST, "Bad Start Line")
-            }
+            ParseErrorKind::Empty | ParseErrorKind::StartLine => (Status::BAD_REQUEST, "Bad Start Line"),
             ParseErrorKind::StatusCode => (Status::BAD_REQUEST, "Bad Request"),
             ParseErrorKind::Version => (Status::VERSION_NOT_SUPPORTED, "Version Not Supported"),
             ParseErrorKind::Header => (Status::BAD_REQUEST, "Bad Header Field"),
@@ -99,14 +97,8 @@ impl ParseErrorKind {
     pub(super) fn with_request(self, request: Option<Request>) -> ParseError {
         let (status, reason) = self.answer();
         let reply = request
-            .filter(|request| request.method != Method::Ack && request.headers.top_via().is_ok())
-            .map(|request| {
-                Box::new(Reply {
-                    status,
-                    reason,
-                    request,
-                })
-            });
+            .filter(|request| request.method != Method::Ack && request.headers.contains(&HeaderName::Via))
+            .map(|request| Box::new(Reply { status, reason, request }));
         ParseError { kind: self, reply }
     }
 }

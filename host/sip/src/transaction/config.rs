@@ -23,11 +23,7 @@ pub struct TimerValues {
 
 impl Default for TimerValues {
     fn default() -> TimerValues {
-        TimerValues {
-            t1: Duration::from_millis(500),
-            t2: Duration::from_secs(4),
-            t4: Duration::from_secs(5),
-        }
+        TimerValues { t1: Duration::from_millis(500), t2: Duration::from_secs(4), t4: Duration::from_secs(5) }
     }
 }
 
@@ -51,10 +47,7 @@ pub struct TableLimits {
 
 impl Default for TableLimits {
     fn default() -> TableLimits {
-        TableLimits {
-            clients: MAX_CLIENT_TRANSACTIONS,
-            servers: MAX_SERVER_TRANSACTIONS,
-        }
+        TableLimits { clients: MAX_CLIENT_TRANSACTIONS, servers: MAX_SERVER_TRANSACTIONS }
     }
 }
 

@@ -18,11 +18,7 @@ pub struct Layer<U> {
 impl<U: Copy> Layer<U> {
     /// A layer without transactions.
     pub fn new(config: Config) -> Layer<U> {
-        Layer {
-            config,
-            counters: Counters::default(),
-            user: PhantomData,
-        }
+        Layer { config, counters: Counters::default(), user: PhantomData }
     }
 
     /// Sends a request in a new client transaction (RFC 3261 §17.1). The layer adds the topmost Via.
@@ -46,13 +42,7 @@ impl<U: Copy> Layer<U> {
     /// is over, is no INVITE, or was cancelled before.
     ///
     /// Without a final response in 64 times T1 after the CANCEL the INVITE fails with a timeout.
-    pub fn cancel(
-        &mut self,
-        now: Time,
-        client: ClientId,
-        headers: Headers,
-        out: &mut Vec<Output<U>>,
-    ) {
+    pub fn cancel(&mut self, now: Time, client: ClientId, headers: Headers, out: &mut Vec<Output<U>>) {
         let _ = (now, client, headers, out);
     }
 
@@ -75,13 +65,7 @@ impl<U: Copy> Layer<U> {
     }
 
     /// Takes a message that came from `source` and was checked ([`crate::admit::admit`]).
-    pub fn receive(
-        &mut self,
-        now: Time,
-        message: Message,
-        source: Destination,
-        out: &mut Vec<Output<U>>,
-    ) {
+    pub fn receive(&mut self, now: Time, message: Message, source: Destination, out: &mut Vec<Output<U>>) {
         let _ = (now, message, source, out);
     }
 

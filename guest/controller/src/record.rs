@@ -1,0 +1,275 @@
+//! What is known about a call: who, when, every leg, every status line, and how it ended. The part of the state that
+//! outlives the call, in the cache.
+
+use plugboard_sdk::sdp::Session;
+use plugboard_sdk::status::{History, Line, Method, NOTIFY_BYTES_MAX, Status, What, cut};
+use plugboard_sdk::{EndingReason, IncomingResponse, RequestFailure, Started};
+use serde::{Deserialize, Serialize};
+
+/// Everything that is reported of a call.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Record {
+    pub mode: Mode,
+    pub agent: Party,
+    pub calling: Party,
+    pub called: Party,
+    pub options: Options,
+    pub started_ms: u64,
+    pub ended_ms: Option<u64>,
+    /// [`LEGS_MAX`] at most.
+    pub legs: Vec<Leg>,
+    pub history: History,
+    pub transfers: Vec<Transfer>,
+    pub outcome: Option<Outcome>,
+}
+
+/// How the phones are joined.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Mode {
+    /// The calling phone is referred to the called party, and the controller steps aside.
+    Refer,
+    /// The controller stays in the signalling path.
+    Invite,
+}
+
+/// Someone who can be called.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Party {
+    /// `sip:user@domain`
+    pub uri: String,
+    pub name: Option<String>,
+}
+
+/// What the client asked for besides the parties.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Options {
+    pub subject: Option<String>,
+    pub ring_seconds: u32,
+    pub forwarding: bool,
+    pub cache_seconds: u32,
+    pub confpin: Option<Secret>,
+}
+
+/// A PIN that is never shown.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Secret(pub String);
+
+impl core::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("***")
+    }
+}
+
+/// One leg: an INVITE of ours and the dialog that came of it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Leg {
+    pub id: u32,
+    pub role: Role,
+    pub party: Party,
+    pub call_id: String,
+    pub state: LegState,
+    /// How it ended, or that it was answered: set once, when it is released or over.
+    pub status: Option<Status>,
+    /// What the phone was told of its session.
+    pub session: Session,
+}
+
+/// Whom a leg goes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Role {
+    Calling,
+    Called,
+    Target,
+}
+
+/// How far a leg is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum LegState {
+    /// The INVITE is out.
+    Calling,
+    /// A provisional response other than 100 came.
+    Ringing,
+    /// The INVITE was accepted.
+    Up,
+    /// Cancelled or hung up by us; the phone's word is due.
+    Releasing,
+    /// Nothing is left of it.
+    Over,
+}
+
+/// One `action=transfer`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Transfer {
+    pub target: Party,
+    pub started_ms: u64,
+    /// None while it is under way. 200: the call is with the target.
+    pub outcome: Option<Status>,
+}
+
+/// The one terminal status of a call.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Outcome {
+    pub status: Status,
+    pub ended_by: EndedBy,
+}
+
+/// Who or what ended a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum EndedBy {
+    /// The calling party hung up, refused or could not be reached.
+    Calling,
+    /// The called party did.
+    Called,
+    /// REFER mode: the calling phone said how it went, and the controller stepped aside.
+    HandedOver,
+    /// An HTTP DELETE.
+    Request,
+    /// Nobody did anything for too long.
+    Timeout,
+    /// The host.
+    Host,
+}
+
+impl Outcome {
+    pub fn new(status: Status, ended_by: EndedBy) -> Self {
+        Self { status, ended_by }
+    }
+
+    /// What the end by the host counts as.
+    pub fn of_host(reason: EndingReason) -> Self {
+        let (code, phrase) = match reason {
+            EndingReason::Operator => (487, "Ended by the operator"),
+            EndingReason::Drained => (503, "Ended by the host: version retired"),
+            EndingReason::TenantRemoved => (503, "Ended by the host: domain removed"),
+            EndingReason::Shutdown => (503, "Ended by the host: shutdown"),
+            EndingReason::Unacknowledged => (408, "Ended by the host: no ACK"),
+            EndingReason::Faulty => (500, "Ended by the host: controller failed"),
+        };
+        Self::new(Status::with_reason(code, phrase), EndedBy::Host)
+    }
+}
+
+impl Record {
+    pub fn leg(&self, id: u32) -> Option<&Leg> {
+        self.legs.iter().find(|leg| leg.id == id)
+    }
+
+    pub fn leg_mut(&mut self, id: u32) -> Option<&mut Leg> {
+        self.legs.iter_mut().find(|leg| leg.id == id)
+    }
+
+    /// Adds a leg that was just called.
+    pub fn begin_leg(&mut self, started: &Started, role: Role, party: Party, session: Session) {
+        let (id, call_id) = (started.leg.value, started.call_id.clone());
+        self.legs.push(Leg { id, role, party, call_id, state: LegState::Calling, status: None, session });
+    }
+
+    /// Notes a response: its line, and what it means for its leg.
+    pub fn note_response(&mut self, now: u64, response: &IncomingResponse) {
+        let status = Status::with_reason(response.status, &response.reason);
+        self.note(now, response.leg.value, &response.method, status);
+    }
+
+    /// Notes a request that got no response, with the status that it counts as.
+    pub fn note_failure(&mut self, now: u64, failure: &RequestFailure) {
+        self.note(now, failure.leg.value, &failure.method, Status::of_failure(failure.reason));
+    }
+
+    fn note(&mut self, now: u64, id: u32, method: &str, status: Status) {
+        let Some(leg) = self.leg_mut(id) else { return };
+        leg.note(method, &status);
+        let method = match method {
+            "INVITE" => Method::Invite,
+            "REFER" => Method::Refer,
+            _ => return,
+        };
+        self.history.push(Line { timestamp_ms: now, leg: id, what: What::Response { method, status } });
+    }
+
+    /// Notes the body of a NOTIFY as it came, but for the line end behind it.
+    pub fn note_notify(&mut self, now: u64, leg: u32, body: &[u8]) {
+        let body = String::from_utf8_lossy(body);
+        let what = What::Notify(cut(body.trim_end(), NOTIFY_BYTES_MAX).to_string());
+        self.history.push(Line { timestamp_ms: now, leg, what });
+    }
+
+    /// Sets the terminal status, once.
+    pub fn end(&mut self, now: u64, outcome: Outcome) {
+        if self.outcome.is_none() {
+            self.outcome = Some(outcome);
+            self.ended_ms = Some(now);
+        }
+        let unfinished = self.transfers.iter_mut().filter(|transfer| transfer.outcome.is_none());
+        unfinished.for_each(|transfer| transfer.outcome = Some(Status::new(487)));
+    }
+
+    /// Drops what only a call in progress needs, and gives every leg its terminal status.
+    pub fn close(&mut self) {
+        self.options.confpin = None;
+        for leg in &mut self.legs {
+            leg.over(Status::new(if leg.state == LegState::Up { 200 } else { 487 }));
+            leg.session = Session::default();
+        }
+    }
+
+    /// Whether nothing is left of any leg.
+    pub fn all_over(&self) -> bool {
+        self.legs.iter().all(|leg| leg.state == LegState::Over)
+    }
+
+    /// Notes how the transfer that is under way ended.
+    pub fn end_transfer(&mut self, status: Status) {
+        if let Some(transfer) = self.transfers.last_mut().filter(|transfer| transfer.outcome.is_none()) {
+            transfer.outcome = Some(status);
+        }
+    }
+}
+
+impl Leg {
+    /// What a response to a request on this leg means for it.
+    fn note(&mut self, method: &str, status: &Status) {
+        match (self.state, method) {
+            (LegState::Calling | LegState::Ringing, "INVITE") => match status.code {
+                100 => {}
+                101..=199 => self.state = LegState::Ringing,
+                200..=299 => self.state = LegState::Up,
+                _ => self.over(status.clone()),
+            },
+            // Cancelled, and answered before the CANCEL came: the host says BYE, whose answer ends the leg.
+            (LegState::Releasing, "INVITE") if self.status.is_none() && status.is_success() => {
+                self.status = Some(Status::new(200));
+            }
+            (LegState::Releasing, "INVITE") if self.status.is_none() && status.is_final() => self.over(status.clone()),
+            (LegState::Releasing, "BYE") if status.is_final() => self.over(Status::new(200)),
+            _ => {}
+        }
+    }
+
+    /// A challenge is being answered: the leg is back where it was.
+    pub fn revive(&mut self) {
+        (self.state, self.status) = match self.state {
+            LegState::Over if self.status.as_ref().is_some_and(Status::is_success) => {
+                (LegState::Releasing, self.status.take())
+            }
+            LegState::Over => (LegState::Calling, None),
+            state => (state, self.status.take()),
+        };
+    }
+
+    /// It is released by us.
+    pub fn releasing(&mut self) {
+        if self.state == LegState::Up {
+            self.status.get_or_insert(Status::new(200));
+        }
+        self.state = LegState::Releasing;
+    }
+
+    /// Nothing is left of it; the first status counts.
+    pub fn over(&mut self, status: Status) {
+        self.state = LegState::Over;
+        self.status.get_or_insert(status);
+    }
+}
+
+/// A call has no more legs than this in its life; a transfer that would need another is refused.
+pub(crate) const LEGS_MAX: usize = 24;

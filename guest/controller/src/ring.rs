@@ -1,0 +1,151 @@
+//! An INVITE that opens a leg, from the first to the last response: challenges (RFC 3261 §22.2) and redirections
+//! (§8.1.3.4) are dealt with here, so that a phase sees only whether the phone rings, answered or failed.
+
+use plugboard_sdk::sdp::{self, Session};
+use plugboard_sdk::status::Status;
+use plugboard_sdk::{Address, Header, IncomingResponse, Invite, RequestFailure, StageError, header};
+use serde::{Deserialize, Serialize};
+
+use crate::desk::{Desk, Sent};
+use crate::record::{LEGS_MAX, LegState, Mode, Party, Record, Role};
+
+/// An INVITE without final response.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Ringing {
+    pub leg: u32,
+    invite: Sent,
+    role: Role,
+    party: Party,
+    /// The URIs that redirected us, so that no redirection is followed twice.
+    tried: Vec<String>,
+}
+
+/// What a response made of it.
+pub(crate) enum Ring {
+    /// It goes on; the leg may be another one now.
+    Rings(Ringing),
+    /// The phone answered, and its 2xx wants an ACK.
+    Answered(Answered),
+    /// The attempt is over.
+    Failed(Status),
+}
+
+/// A 2xx that opened a leg and is not acknowledged yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Answered {
+    pub leg: u32,
+    pub invite: u32,
+}
+
+impl Ringing {
+    /// Calls a party. What the INVITE carries follows from the role: the calling party gets a first offer, the others
+    /// are to make one.
+    pub fn start(desk: &mut Desk<'_>, record: &mut Record, role: Role, party: &Party) -> Result<Self, StageError> {
+        Self::call(desk, record, role, party, party.uri.clone(), Vec::new())
+    }
+
+    fn call(
+        desk: &mut Desk<'_>,
+        record: &mut Record,
+        role: Role,
+        party: &Party,
+        target: String,
+        mut tried: Vec<String>,
+    ) -> Result<Self, StageError> {
+        let mut session = Session::default();
+        let body = match (role, record.mode) {
+            (Role::Calling, Mode::Refer) => session.offer(&sdp::stand_in(desk.now, 1)),
+            (Role::Calling, Mode::Invite) => session.offer(&sdp::no_media(desk.now, 1)),
+            (Role::Called | Role::Target, _) => Vec::new(),
+        };
+        let headers = headers_for(record, role, !body.is_empty());
+        let to = Some(address(party));
+        let invite = Invite { target: target.clone(), to, from: address(&record.agent), headers, body };
+        let started = desk.host.call(invite)?;
+        record.begin_leg(&started, role, party.clone(), session);
+        tried.push(target);
+        Ok(Self { leg: started.leg.value, invite: Sent::new(started.transaction), role, party: party.clone(), tried })
+    }
+
+    pub fn response(mut self, desk: &mut Desk<'_>, record: &mut Record, response: &IncomingResponse) -> Ring {
+        if response.transaction.value != self.invite.transaction || response.status < 200 {
+            return Ring::Rings(self);
+        }
+        if response.status < 300 {
+            if let Some(leg) = record.leg_mut(self.leg)
+                && !response.body.is_empty()
+            {
+                leg.session.heard(&response.body);
+            }
+            return Ring::Answered(Answered { leg: self.leg, invite: self.invite.transaction });
+        }
+        if self.invite.authorize(desk, response) {
+            if let Some(leg) = record.leg_mut(self.leg) {
+                leg.revive();
+            }
+            return Ring::Rings(self);
+        }
+        let status = Status::with_reason(response.status, &response.reason);
+        match self.redirection(record, response) {
+            None => Ring::Failed(status),
+            Some(contact) => match Self::call(desk, record, self.role, &self.party, contact.to_string(), self.tried) {
+                Ok(ringing) => Ring::Rings(ringing),
+                Err(_) => Ring::Failed(status),
+            },
+        }
+    }
+
+    pub fn failure(self, failure: &RequestFailure) -> Ring {
+        if failure.transaction.value == self.invite.transaction {
+            Ring::Failed(Status::of_failure(failure.reason))
+        } else {
+            Ring::Rings(self)
+        }
+    }
+
+    /// The best contact that is worth another INVITE.
+    fn redirection<'a>(&self, record: &Record, response: &'a IncomingResponse) -> Option<&'a str> {
+        let allowed = record.options.forwarding && (300..400).contains(&response.status);
+        if !allowed || self.tried.len() > REDIRECTIONS_MAX || record.legs.len() >= LEGS_MAX {
+            return None;
+        }
+        let new = |contact: &&String| !self.tried.iter().any(|uri| uri.eq_ignore_ascii_case(contact));
+        let sip = |contact: &&String| contact.starts_with("sip:") || contact.starts_with("sips:");
+        response.contacts.iter().filter(sip).find(new).map(String::as_str)
+    }
+}
+
+/// Releases a leg that is not over yet.
+pub(crate) fn release(desk: &mut Desk<'_>, record: &mut Record, leg: u32, headers: Vec<Header>) {
+    if let Some(leg) = record.leg_mut(leg)
+        && !matches!(leg.state, LegState::Over | LegState::Releasing)
+    {
+        desk.release(leg.id, headers);
+        leg.releasing();
+    }
+}
+
+/// An address as a From or To carries it.
+fn address(party: &Party) -> Address {
+    Address { display_name: party.name.clone(), uri: party.uri.clone() }
+}
+
+fn headers_for(record: &Record, role: Role, with_body: bool) -> Vec<Header> {
+    let mut headers = vec![header("Allow", ALLOW), header("Accept", sdp::CONTENT_TYPE)];
+    if with_body {
+        headers.push(header("Content-Type", sdp::CONTENT_TYPE));
+    }
+    if let (Role::Calling, Some(subject)) = (role, &record.options.subject) {
+        headers.push(header("Subject", subject.clone()));
+    }
+    if let (Role::Called, Some(pin)) = (role, &record.options.confpin) {
+        headers.push(header("X-ConfPin", pin.0.clone()));
+    }
+    headers
+}
+
+/// The methods that a leg takes.
+pub(crate) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, NOTIFY, REFER, UPDATE, MESSAGE";
+
+/// How many redirections of one INVITE are followed.
+pub(crate) const REDIRECTIONS_MAX: usize = 5;

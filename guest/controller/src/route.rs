@@ -1,0 +1,114 @@
+//! Which call a request is about: its path, its method, and the users that it names.
+
+use plugboard_sdk::{CallKey, Directory, HttpRequest, HttpResponse, header, percent, text};
+
+use crate::params::{self, Action, Params, bad};
+use crate::record::Party;
+
+/// The path prefix of the service.
+pub(crate) const PREFIX: &str = "/callcontroller";
+/// The methods that it takes.
+const ALLOW: &str = "GET, POST, DELETE";
+/// A longer user is refused, in bytes.
+const USER_BYTES_MAX: usize = 128;
+
+/// A request about one call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Asked {
+    pub agent: Party,
+    pub calling: Party,
+    pub called: Party,
+    pub verb: Verb,
+}
+
+/// What is asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Verb {
+    Report,
+    HangUp,
+    Call(Params),
+    Transfer { params: Params, target: Party },
+}
+
+impl Asked {
+    /// Reads a request.
+    ///
+    /// # Errors
+    /// The answer to a request that is about no call: 400, 404, 405, and 204 to OPTIONS.
+    pub fn read(domain: &str, request: &HttpRequest, users: &(impl Directory + ?Sized)) -> Result<Self, HttpResponse> {
+        let (calling, called) = parties(&request.path)?;
+        let resolve = |user: &str, what: &str| resolve(user, what, domain, users);
+        let post = match request.method.as_str() {
+            "GET" | "HEAD" | "DELETE" => None,
+            "POST" => Some(Params::parse(request.query.as_deref())?),
+            "OPTIONS" => return Err(allow(204, "")),
+            _ => return Err(allow(405, "method not allowed")),
+        };
+        let named = match &post {
+            Some(params) => params.agent.clone(),
+            None => params::agent(request.query.as_deref())?,
+        };
+        let agent = named.as_deref().unwrap_or(&calling);
+        let agent = users.find_user(bare(agent)).ok_or_else(|| text(404, &format!("User Not found {agent}")))?;
+        let verb = match post {
+            Some(params) => match params.action.clone() {
+                Action::Call => Verb::Call(params),
+                Action::Transfer { target } => Verb::Transfer { params, target: resolve(&target, "target")? },
+            },
+            None if request.method == "DELETE" => Verb::HangUp,
+            None => Verb::Report,
+        };
+        let agent = Party { uri: agent.address_of_record, name: agent.display_name };
+        Ok(Self { agent, calling: resolve(&calling, "calling user")?, called: resolve(&called, "called user")?, verb })
+    }
+
+    /// The key of the call: who calls whom for whom, in canonical addresses.
+    pub fn key(&self) -> CallKey {
+        let [agent, calling, called] = [&self.agent, &self.calling, &self.called].map(|party| bare(&party.uri));
+        CallKey { value: format!("{agent}:{calling}:{called}") }
+    }
+}
+
+/// The two users of the path, decoded.
+fn parties(path: &str) -> Result<(String, String), HttpResponse> {
+    let unknown = || text(404, "no such resource");
+    let rest = path.strip_prefix(PREFIX).and_then(|rest| rest.strip_prefix('/')).ok_or_else(unknown)?;
+    let (calling, called) = rest.split_once('/').ok_or_else(unknown)?;
+    if calling.is_empty() || called.is_empty() || called.contains('/') {
+        return Err(unknown());
+    }
+    let decode = |user: &str, what: &str| percent::decode(user).ok_or_else(|| bad(&format!("not valid {what}")));
+    Ok((decode(calling, "calling user")?, decode(called, "called user")?))
+}
+
+/// A user of the tenant by any of its names, or anyone else by address or number as it stands; a bare name gets the
+/// tenant's domain.
+fn resolve(user: &str, what: &str, domain: &str, users: &(impl Directory + ?Sized)) -> Result<Party, HttpResponse> {
+    let name = bare(user);
+    if let Some(identity) = users.find_user(name) {
+        return Ok(Party { uri: identity.address_of_record, name: identity.display_name });
+    }
+    let (name, host) = name.rsplit_once('@').unwrap_or((name, domain));
+    let valid = !name.is_empty() && !user.contains(char::is_control) && user.len() <= USER_BYTES_MAX && is_host(host);
+    if !valid {
+        return Err(bad(&format!("not valid {what}")));
+    }
+    let name = percent::encode(name, percent::URI_USER);
+    Ok(Party { uri: format!("sip:{name}@{}", host.to_ascii_lowercase()), name: None })
+}
+
+/// A host with an optional port (RFC 3261 §25.1: `hostport`), roughly: whatever it lets through is harmless in a URI.
+fn is_host(host: &str) -> bool {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':' | '[' | ']');
+    !host.is_empty() && host.chars().all(allowed)
+}
+
+fn bare(uri: &str) -> &str {
+    uri.strip_prefix("sip:").unwrap_or(uri)
+}
+
+fn allow(status: u16, reason: &str) -> HttpResponse {
+    let mut response = text(status, reason);
+    response.headers.push(header("allow", ALLOW));
+    response
+}

@@ -12,7 +12,8 @@ pub enum Effect {
     AnswerChallenge { challenged: TransactionId, transaction: TransactionId },
     Cancel { invite: TransactionId },
     Respond { transaction: TransactionId, status: u16, reason: String, headers: Vec<Header>, body: Vec<u8> },
-    Release { leg: LegId, headers: Vec<Header> },
+    /// The id is for the BYE, should one be due.
+    Release { leg: LegId, transaction: TransactionId, headers: Vec<Header> },
     SetTimer { name: String, after_ms: u64 },
     ClearTimer { name: String },
     ActAs { user: String },

@@ -17,6 +17,8 @@ pub struct Limits {
     pub timers_per_call: usize,
     /// Events of one call that wait while another is handled, in number.
     pub events_queued_per_call: usize,
+    /// Events of the tenant that run at once, in number.
+    pub events_at_once: usize,
     /// Calls of the tenant that are up at once, in number.
     pub calls: usize,
     /// Bytes that the tenant's cache holds.
@@ -35,6 +37,7 @@ impl Default for Limits {
             transactions_per_call: 64,
             timers_per_call: 16,
             events_queued_per_call: 64,
+            events_at_once: 4,
             calls: 100_000,
             cache_bytes: 64 * 1024 * 1024,
             breakdowns_in_a_row: 3,

@@ -92,8 +92,9 @@ pub struct Committed {
     pub(crate) effects: Vec<Effect>,
     /// The new state; `None` ends the call.
     pub(crate) state: Option<Vec<u8>>,
-    /// The ids that are free now.
+    /// The leg id that is free now.
     pub(crate) next_leg: u32,
+    /// The transaction id that is free now.
     pub(crate) next_transaction: u32,
 }
 
@@ -208,11 +209,19 @@ impl Stage {
     pub fn release(&mut self, leg: LegId, headers: Vec<Header>) -> Result<(), StageError> {
         check::headers(&headers)?;
         self.room(&headers, &[])?;
-        let found = self.setting.view.legs.iter_mut().find(|l| l.id == leg).ok_or(StageError::Unknown)?;
-        if !std::mem::replace(&mut found.released, true) {
-            self.effects.push(Effect::Release { leg, headers });
+        let view = &mut self.setting.view;
+        match view.legs.iter_mut().find(|l| l.id == leg) {
+            Some(found) if !found.released => {
+                found.released = true;
+                let transaction = TransactionId(view.next_transaction);
+                view.next_transaction += 1;
+                self.effects.push(Effect::Release { leg, transaction, headers });
+                Ok(())
+            }
+            Some(_) => Ok(()),
+            None if (1..view.next_leg).contains(&leg.0) => Ok(()), // over already
+            None => Err(StageError::Unknown),
         }
-        Ok(())
     }
 
     /// `timers.set`

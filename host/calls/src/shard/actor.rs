@@ -1,0 +1,205 @@
+//! One call as an actor: its state, its legs, and the events that wait for it.
+
+use super::leg::{Leg, LegState, Owed, Progress, Sent};
+use crate::contract::*;
+use crate::history::{History, What};
+use crate::logic::Logic;
+use crate::stage::{LegView, View};
+use crate::tenant::Tenant;
+use plugboard_sip::time::Time;
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// Names one actor of a shard; never used again after the actor is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CallRef(pub(super) u64);
+
+impl CallRef {
+    /// No call.
+    pub(super) const NONE: CallRef = CallRef(0);
+
+    #[cfg(test)]
+    pub(crate) fn for_test(number: u64) -> Self {
+        Self(number)
+    }
+}
+
+/// The bit that tells ids of received requests from those of sent ones.
+const INCOMING: u32 = 1 << 31;
+
+/// One call.
+pub(super) struct Actor {
+    pub tenant: Arc<Tenant>,
+    pub key: CallKey,
+    /// The version that the call is pinned to.
+    pub logic: Arc<dyn Logic>,
+    pub phase: Phase,
+    /// What the guest returned last; lent to the job while one runs.
+    pub state: Option<Vec<u8>>,
+    /// The user that the call acts for.
+    pub agent: Option<String>,
+    pub queue: VecDeque<Queued>,
+    /// A job of this call is under way.
+    pub running: bool,
+    /// Breakdowns since the last committed event.
+    pub breakdowns: u32,
+    /// No event before this time: the last one broke down and is tried again then.
+    pub retry_at: Option<Time>,
+    pub legs: Vec<Leg>,
+    pub sent: Vec<Sent>,
+    pub owed: Vec<Owed>,
+    pub exchanges: Vec<ExchangeId>,
+    pub timers: Vec<(String, Time)>,
+    pub next_leg: u32,
+    pub incoming: u32,
+    pub next_transaction: u32,
+    pub history: History,
+    pub since: Time,
+    /// The entry of this actor in the shard's schedule.
+    pub wake: Option<Time>,
+}
+
+/// The life of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// The guest decides.
+    Live,
+    /// The host had to end it; kept with its last good state, so that it can be reported, until the time is up.
+    EndedByHost { reason: EndingReason, until: Time },
+    /// The guest is done with it; the host sees the last BYEs and CANCELs through.
+    Closing,
+}
+
+/// An event that waits.
+#[derive(Debug)]
+pub(super) struct Queued {
+    pub event: Event,
+    pub principal: Principal,
+}
+
+impl Actor {
+    pub fn new(tenant: Arc<Tenant>, key: CallKey, logic: Arc<dyn Logic>, since: Time) -> Self {
+        Self {
+            tenant,
+            key,
+            logic,
+            phase: Phase::Live,
+            state: None,
+            agent: None,
+            queue: VecDeque::new(),
+            running: false,
+            breakdowns: 0,
+            retry_at: None,
+            legs: Vec::new(),
+            sent: Vec::new(),
+            owed: Vec::new(),
+            exchanges: Vec::new(),
+            timers: Vec::new(),
+            next_leg: 1,
+            incoming: 0,
+            next_transaction: 1,
+            history: History::default(),
+            since,
+            wake: None,
+        }
+    }
+
+    pub fn leg(&self, id: LegId) -> Option<&Leg> {
+        self.legs.iter().find(|leg| leg.id == id)
+    }
+
+    pub fn leg_mut(&mut self, id: LegId) -> Option<&mut Leg> {
+        self.legs.iter_mut().find(|leg| leg.id == id)
+    }
+
+    pub fn sent_mut(&mut self, id: TransactionId) -> Option<&mut Sent> {
+        self.sent.iter_mut().find(|sent| sent.id == id)
+    }
+
+    pub fn take_sent(&mut self, id: TransactionId) -> Option<Sent> {
+        let at = self.sent.iter().position(|sent| sent.id == id)?;
+        Some(self.sent.swap_remove(at))
+    }
+
+    pub fn take_owed(&mut self, id: TransactionId) -> Option<Owed> {
+        let at = self.owed.iter().position(|owed| owed.id == id)?;
+        Some(self.owed.swap_remove(at))
+    }
+
+    pub fn new_transaction(&mut self) -> TransactionId {
+        self.next_transaction += 1;
+        TransactionId(self.next_transaction - 1)
+    }
+
+    /// An id for a request of the peer. From a range of its own, so that it cannot meet those that a job under way
+    /// gives out.
+    pub fn new_incoming(&mut self) -> TransactionId {
+        self.incoming += 1;
+        TransactionId(INCOMING | self.incoming)
+    }
+
+    pub fn note(&mut self, now: Time, leg: LegId, outgoing: bool, what: What) {
+        self.history.note(now, leg, outgoing, what);
+    }
+
+    /// Whether events of the network and of timers still go to the guest.
+    pub fn is_live(&self) -> bool {
+        self.phase == Phase::Live
+    }
+
+    /// Whether every leg is over and nothing is owed to anyone.
+    pub fn is_settled(&self) -> bool {
+        !self.running
+            && self.queue.is_empty()
+            && self.owed.is_empty()
+            && self.exchanges.is_empty()
+            && self.legs.iter().all(|leg| leg.state == LegState::Over)
+    }
+
+    /// The next time at which something is due by itself.
+    pub fn next_due(&self) -> Option<Time> {
+        let timers = self.timers.iter().map(|(_, at)| *at);
+        let acks = self.sent.iter().filter_map(|sent| match sent.progress {
+            Progress::Unacknowledged { give_up, .. } => Some(give_up),
+            _ => None,
+        });
+        let end = match self.phase {
+            Phase::EndedByHost { until, .. } => Some(until),
+            _ => None,
+        };
+        timers.chain(acks).chain(end).chain(self.retry_at).min()
+    }
+
+    /// What an event may refer to.
+    pub fn view(&self, event: &Event) -> View {
+        let leg_view = |leg: &Leg| LegView { id: leg.id, dialog: leg.has_dialog(), released: leg.is_released() };
+        let mut view = View {
+            legs: self.legs.iter().filter(|leg| leg.state != LegState::Over).map(leg_view).collect(),
+            owed: self.owed.iter().map(|owed| owed.id).collect(),
+            exchanges: self.exchanges.clone(),
+            pending: self.sent.len(),
+            timers: self.timers.len(),
+            next_leg: self.next_leg,
+            next_transaction: self.next_transaction,
+            ..View::default()
+        };
+        for sent in &self.sent {
+            match &sent.progress {
+                Progress::Unacknowledged { .. } => view.unacknowledged.push(sent.id),
+                Progress::Pending(_) | Progress::Resolving if self.is_reinvite(sent) => view.cancellable.push(sent.id),
+                Progress::Challenged(_) if is_answer_to(event, sent.id) => view.challenged.push((sent.id, sent.leg)),
+                _ => {}
+            }
+        }
+        view
+    }
+
+    fn is_reinvite(&self, sent: &Sent) -> bool {
+        use plugboard_sip::message::Method;
+        sent.request.method == Method::Invite && self.leg(sent.leg).is_some_and(|leg| leg.state == LegState::Up)
+    }
+}
+
+fn is_answer_to(event: &Event, id: TransactionId) -> bool {
+    matches!(event, Event::Response(response) if response.transaction == id)
+}

@@ -1,0 +1,186 @@
+//! Answers: those the guest staged, and those that the host gives in its stead.
+
+use super::actor::CallRef;
+use super::leg::Owed;
+use super::{Output, Shard};
+use crate::contract::*;
+use crate::history::What;
+use crate::logic::Breakdown;
+use plugboard_sip::message::{HeaderName, Method, Request, Response, Status};
+use plugboard_sip::time::Time;
+use plugboard_sip::transaction::ServerId;
+use std::fmt;
+
+impl Shard {
+    /// The guest's response to a request of the peer.
+    #[allow(clippy::too_many_arguments)] // the fields of one effect
+    pub(super) fn respond(
+        &mut self,
+        now: Time,
+        call: CallRef,
+        id: TransactionId,
+        status: u16,
+        reason: String,
+        headers: Vec<Header>,
+        body: Vec<u8>,
+        out: &mut Vec<Output>,
+    ) {
+        let Some(status) = Status::new(status) else { return };
+        let Some(actor) = self.actors.get(&call) else { return };
+        let Some(owed) = actor.owed.iter().find(|owed| owed.id == id) else { return };
+        let reason = if reason.is_empty() { status.default_reason().to_owned() } else { reason };
+        let mut response = Response::to(&owed.request, status, reason, "");
+        if carries_contact(&owed.request, status)
+            && let Some(contact) = self.contact_toward(owed)
+        {
+            response.headers.push(HeaderName::Contact, contact);
+        }
+        for Header { name, value } in headers {
+            if let Some(name) = HeaderName::new(&name) {
+                response.headers.push(name, value);
+            }
+        }
+        response.body = body.into();
+        self.send_response(now, call, id, response, out);
+    }
+
+    /// The host's response to a request that no guest answers.
+    pub(super) fn answer_owed(
+        &mut self,
+        now: Time,
+        call: CallRef,
+        id: TransactionId,
+        status: Status,
+        out: &mut Vec<Output>,
+    ) {
+        let Some(actor) = self.actors.get(&call) else { return };
+        let Some(owed) = actor.owed.iter().find(|owed| owed.id == id) else { return };
+        // A BYE has done its work whoever answers it; only an INVITE can be terminated.
+        let status = match owed.request.method {
+            Method::Bye => Status::OK,
+            Method::Invite => status,
+            _ if status == Status::REQUEST_TERMINATED => Status::CALL_DOES_NOT_EXIST,
+            _ => status,
+        };
+        let response = Response::to(&owed.request, status, status.default_reason(), "");
+        self.send_response(now, call, id, response, out);
+    }
+
+    fn send_response(
+        &mut self,
+        now: Time,
+        call: CallRef,
+        id: TransactionId,
+        response: Response,
+        out: &mut Vec<Output>,
+    ) {
+        let Some(actor) = self.actors.get_mut(&call) else { return };
+        let Some(owed) = actor.owed.iter().find(|owed| owed.id == id) else { return };
+        let (server, leg, method, status) = (owed.server, owed.leg, owed.request.method.clone(), response.status);
+        if status.is_final() {
+            actor.take_owed(id);
+            // The ACK of a 2xx to an INVITE is news for the guest; nothing else comes after a final response.
+            if !(method == Method::Invite && status.is_success()) {
+                self.servers.remove(&server);
+            }
+        }
+        actor.note(now, leg, true, What::Response(status, method));
+        // It fails only when the transaction is over, and then nobody waits for it.
+        let _ = self.layer.respond(now, server, response, &mut self.layer_outputs);
+        self.pump(now, out);
+    }
+
+    /// A response to a request that belongs to no call, or does not fit the one it names.
+    pub(super) fn refuse(
+        &mut self,
+        now: Time,
+        server: ServerId,
+        request: &Request,
+        status: Status,
+        out: &mut Vec<Output>,
+    ) {
+        let tag = self.new_tag();
+        let response = Response::to(request, status, status.default_reason(), &tag);
+        let _ = self.layer.respond(now, server, response, &mut self.layer_outputs);
+        self.pump(now, out);
+    }
+
+    /// Answers an HTTP exchange of a call.
+    pub(super) fn answer_http(
+        &mut self,
+        call: CallRef,
+        exchange: ExchangeId,
+        response: HttpResponse,
+        out: &mut Vec<Output>,
+    ) {
+        let Some(actor) = self.actors.get_mut(&call) else { return };
+        let Some(at) = actor.exchanges.iter().position(|open| *open == exchange) else { return };
+        actor.exchanges.swap_remove(at);
+        out.push(Output::HttpRespond { exchange, response });
+    }
+
+    /// Gives whoever waits for this event the answer that the guest will not give.
+    pub(super) fn decline(
+        &mut self,
+        now: Time,
+        call: CallRef,
+        event: &Event,
+        response: HttpResponse,
+        out: &mut Vec<Output>,
+    ) {
+        match event {
+            Event::Http { exchange, .. } => self.answer_http(call, *exchange, response, out),
+            Event::Request { transaction, .. } => {
+                let status = Status::new(response.status).unwrap_or(Status::SERVER_INTERNAL_ERROR);
+                self.answer_owed(now, call, *transaction, status, out);
+            }
+            _ => {}
+        }
+    }
+
+    /// Our Contact toward the peer of a request.
+    fn contact_toward(&self, owed: &Owed) -> Option<String> {
+        let source = owed.request.headers.top_via().ok()?;
+        let ip = source.received().or(source.host.address())?;
+        let transport = plugboard_sip::transport::Transport::parse(&source.transport)?;
+        let destination = self.faces.toward(transport, (ip, 0).into())?;
+        Some(format!("<sip:{}>", self.faces.get(destination.local)?.sent_by()))
+    }
+}
+
+/// The responses whose Contact becomes or refreshes the peer's target (RFC 3261 §12.1.1, §12.2.2).
+fn carries_contact(request: &Request, status: Status) -> bool {
+    let refreshes = matches!(request.method, Method::Invite | Method::Update | Method::Refer | Method::Subscribe);
+    refreshes && status.code() > 100 && status.code() < 300
+}
+
+/// 503: the host has no room.
+pub(super) fn busy(why: &str) -> HttpResponse {
+    plain(503, why, true)
+}
+
+/// 500: the guest ended the call without answering.
+pub(super) fn unanswered() -> HttpResponse {
+    plain(500, "the call controller ended the call without an answer", false)
+}
+
+/// What the caller hears when the guest broke down.
+pub fn broken(breakdown: &Breakdown) -> HttpResponse {
+    match breakdown {
+        Breakdown::Fault(_) => plain(500, "the call controller could not handle the request", false),
+        Breakdown::Trap(_) => plain(500, "the call controller crashed", false),
+        Breakdown::Limit("calls") => plain(503, "too many calls are up", true),
+        Breakdown::Limit(limit) => plain(500, format_args!("the call controller went over its limit of {limit}"), false),
+        Breakdown::Deadline(_) => plain(503, "the call controller took too long", true),
+        Breakdown::Busy(_) => plain(503, "the call controller is busy", true),
+    }
+}
+
+fn plain(status: u16, why: impl fmt::Display, retry: bool) -> HttpResponse {
+    let header = |name: &str, value: &str| Header { name: name.to_owned(), value: value.to_owned() };
+    let mut headers = vec![header("content-type", "text/plain")];
+    if retry {
+        headers.push(header("retry-after", "1"));
+    }
+    HttpResponse { status, headers, body: format!("{why}\n").into_bytes() }
+}

@@ -1,0 +1,255 @@
+//! The commit of an event: what was staged becomes true, all of it, and then leaves.
+
+use super::actor::{Actor, CallRef, Phase, Queued};
+use super::answer;
+use super::face::NextHop;
+use super::job::Finished;
+use super::leg::{Farewell, Leg, LegState, Progress, Sent};
+use super::{Output, Owner, Shard};
+use crate::contract::*;
+use crate::effect::Effect;
+use crate::logic::Breakdown;
+use crate::stage::Committed;
+use plugboard_sip::message::{HeaderName, Method, Request, Value};
+use plugboard_sip::params::quote;
+use plugboard_sip::text::Text;
+use plugboard_sip::time::Time;
+use plugboard_sip::uri::SipUri;
+use std::time::Duration;
+
+impl Shard {
+    /// Takes a job back: commits what it staged, or deals with its breakdown.
+    pub fn finish(&mut self, now: Time, finished: Finished, out: &mut Vec<Output>) {
+        let Finished { call, begun, state_before, queued, outcome, .. } = finished;
+        let Some(actor) = self.actors.get_mut(&call) else { return };
+        if actor.phase != begun {
+            // The host ended the call while the guest was thinking.
+            actor.state = state_before;
+            self.decline(now, call, &queued.event, answer::busy("the call was ended"), out);
+            return;
+        }
+        let outcome = outcome.and_then(|committed| admit(actor, state_before.is_none(), committed));
+        match outcome {
+            Ok(committed) => self.commit(now, call, state_before, &queued.event, committed, out),
+            Err(breakdown) => {
+                actor.state = state_before;
+                self.broke_down(now, call, queued, breakdown, out);
+            }
+        }
+    }
+
+    fn commit(
+        &mut self,
+        now: Time,
+        call: CallRef,
+        state_before: Option<Vec<u8>>,
+        event: &Event,
+        committed: Committed,
+        out: &mut Vec<Output>,
+    ) {
+        let Some(actor) = self.actors.get_mut(&call) else { return };
+        let counters = &actor.tenant.counters;
+        counters.events_committed.add();
+        match (state_before.is_some(), committed.state.is_some()) {
+            (false, true) => {
+                counters.calls_placed.add();
+                counters.calls_up.add();
+            }
+            (true, false) if actor.is_live() => counters.calls_up.subtract(),
+            _ => {}
+        }
+        actor.breakdowns = 0;
+        actor.state = committed.state;
+        actor.next_leg = committed.next_leg;
+        actor.next_transaction = actor.next_transaction.max(committed.next_transaction);
+        if let Event::Ending(reason) = event
+            && actor.state.is_some()
+        {
+            let reason = *reason;
+            self.apply_all(now, call, committed.effects, out);
+            self.end_by_host(now, call, reason, out);
+            return;
+        }
+        self.apply_all(now, call, committed.effects, out);
+        self.settle_challenge(call, event);
+        if self.actors.get(&call).is_some_and(|actor| actor.state.is_none()) {
+            self.close(now, call, out);
+        }
+    }
+
+    fn apply_all(&mut self, now: Time, call: CallRef, effects: Vec<Effect>, out: &mut Vec<Output>) {
+        for effect in effects {
+            self.apply(now, call, effect, out);
+        }
+    }
+
+    /// One effect. Ids were checked when it was staged; what the network has changed since then makes an effect void.
+    fn apply(&mut self, now: Time, call: CallRef, effect: Effect, out: &mut Vec<Output>) {
+        match effect {
+            Effect::Call { leg, transaction, call_id, invite } => {
+                self.open_leg(now, call, leg, transaction, call_id, invite, out);
+            }
+            Effect::Request { leg, transaction, method, headers, body } => {
+                self.request_inside(now, call, leg, transaction, method, headers, body, out);
+            }
+            Effect::Ack { invite, headers, body } => self.acknowledge(now, call, invite, headers, body, out),
+            Effect::AnswerChallenge { challenged, transaction } => {
+                self.answer_challenge(now, call, challenged, transaction, out);
+            }
+            Effect::Cancel { invite } => self.cancel_reinvite(now, call, invite, out),
+            Effect::Respond { transaction, status, reason, headers, body } => {
+                self.respond(now, call, transaction, status, reason, headers, body, out);
+            }
+            Effect::Release { leg, transaction, headers } => {
+                self.release(now, call, leg, Farewell { headers, transaction }, out);
+            }
+            Effect::HttpRespond { exchange, response } => self.answer_http(call, exchange, response, out),
+            local => self.apply_local(now, call, local),
+        }
+    }
+
+    /// The effects that touch nothing but the call's own tenant.
+    fn apply_local(&mut self, now: Time, call: CallRef, effect: Effect) {
+        let Some(actor) = self.actors.get_mut(&call) else { return };
+        match effect {
+            Effect::SetTimer { name, after_ms } => {
+                let at = now + Duration::from_millis(after_ms);
+                match actor.timers.iter_mut().find(|(n, _)| *n == name) {
+                    Some(timer) => timer.1 = at,
+                    None => actor.timers.push((name, at)),
+                }
+            }
+            Effect::ClearTimer { name } => actor.timers.retain(|(n, _)| *n != name),
+            Effect::ActAs { user } => actor.agent = Some(user),
+            Effect::CachePut { key, value, ttl_seconds } => {
+                let expires = now + Duration::from_secs(u64::from(ttl_seconds));
+                actor.tenant.cache.put(&key, value, expires, now);
+            }
+            Effect::CacheRemove { key } => actor.tenant.cache.remove(&key),
+            _ => {}
+        }
+    }
+
+    #[allow(clippy::too_many_arguments)] // the fields of one effect
+    fn open_leg(
+        &mut self,
+        now: Time,
+        call: CallRef,
+        id: LegId,
+        transaction: TransactionId,
+        call_id: String,
+        invite: Invite,
+        out: &mut Vec<Output>,
+    ) {
+        let local_tag = self.new_tag();
+        let Some(actor) = self.actors.get_mut(&call) else { return };
+        if let Phase::EndedByHost { .. } = actor.phase {
+            actor.phase = Phase::Live; // a new call under the key of the one that was ended
+            actor.tenant.counters.calls_up.add();
+        }
+        let target = Text::from(invite.target);
+        let to = match &invite.to {
+            Some(to) => field(to, None),
+            None => Value::from(format!("<{target}>")),
+        };
+        let mut leg = Leg {
+            id,
+            state: LegState::Calling,
+            call_id: Value::from(call_id),
+            from: field(&invite.from, Some(&local_tag)),
+            to,
+            contact_user: contact_user(&invite.from),
+            local_cseq: 0,
+            dialog: None,
+            notifies: false,
+            farewell: None,
+            nonce: None,
+            local_tag: local_tag.clone(),
+            target,
+        };
+        let mut request = leg.opening(invite.headers, invite.body);
+        let next_hop = first_hop(&mut request, actor.tenant.outbound_proxy.as_ref());
+        actor.legs.push(leg);
+        self.dialogs.insert(local_tag, (call, id));
+        self.start(now, Owner { call, transaction }, id, request, next_hop, out);
+    }
+
+    #[allow(clippy::too_many_arguments)] // the fields of one effect
+    fn request_inside(
+        &mut self,
+        now: Time,
+        call: CallRef,
+        leg: LegId,
+        transaction: TransactionId,
+        method: String,
+        headers: Vec<Header>,
+        body: Vec<u8>,
+        out: &mut Vec<Output>,
+    ) {
+        let Some(actor) = self.actors.get_mut(&call) else { return };
+        let usable = actor.leg_mut(leg).filter(|leg| leg.has_dialog());
+        let made = usable.zip(Method::parse(&Text::from(&*method)));
+        match made.and_then(|(leg, method)| leg.inside(method, None, headers)) {
+            Some((mut request, next_hop)) => {
+                request.body = body.into();
+                self.start(now, Owner { call, transaction }, leg, request, Some(next_hop), out);
+            }
+            // The peer hung up in the meantime, or its target is no place to send to.
+            None => {
+                let event = Event::Failure { leg, transaction, method, reason: FailureReason::Unreachable };
+                self.enqueue(now, call, Queued { event, principal: Principal::Network }, out);
+            }
+        }
+    }
+
+    /// A challenge that the guest let pass is the end of its request, and of a leg that it was to open.
+    fn settle_challenge(&mut self, call: CallRef, event: &Event) {
+        let Event::Response(response) = event else { return };
+        let Some(actor) = self.actors.get_mut(&call) else { return };
+        let ignored = |sent: &&mut Sent| matches!(sent.progress, Progress::Challenged(_));
+        if actor.sent_mut(response.transaction).filter(ignored).is_some() {
+            actor.take_sent(response.transaction);
+            if let Some(leg) = actor.leg_mut(response.leg)
+                && leg.state == LegState::Challenged
+            {
+                leg.state = LegState::Over;
+            }
+        }
+    }
+}
+
+/// Whether a call may come up at all, now that the guest wants it to.
+fn admit(actor: &Actor, new: bool, committed: Committed) -> Result<Committed, Breakdown> {
+    let tenant = &actor.tenant;
+    if new && committed.state.is_some() && tenant.counters.calls_up.value() >= tenant.limits.calls as u64 {
+        return Err(Breakdown::Limit("calls"));
+    }
+    Ok(committed)
+}
+
+/// The first hop of a request outside a dialog (RFC 3261 §8.1.2): the tenant's proxy, or the target itself. A proxy
+/// that is a loose router is named in a Route, any other is simply sent to.
+fn first_hop(request: &mut Request, proxy: Option<&SipUri>) -> Option<NextHop> {
+    match proxy {
+        Some(proxy) => {
+            if proxy.is_loose() {
+                request.headers.insert_first(HeaderName::Route, format!("<{proxy}>"));
+            }
+            NextHop::of(proxy)
+        }
+        None => NextHop::of(&SipUri::parse(&request.uri).ok()?),
+    }
+}
+
+/// An address as From and To carry it.
+fn field(address: &Address, tag: Option<&str>) -> Value {
+    let tag = tag.map(|tag| format!(";tag={tag}")).unwrap_or_default();
+    match &address.display_name {
+        Some(name) => Value::from(format!("{} <{}>{tag}", quote(name), address.uri)),
+        None => Value::from(format!("<{}>{tag}", address.uri)),
+    }
+}
+
+fn contact_user(address: &Address) -> Option<Text> {
+    SipUri::parse(&Text::from(&*address.uri)).ok()?.user
+}

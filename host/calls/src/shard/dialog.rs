@@ -1,0 +1,106 @@
+//! Dialogs (RFC 3261 §12), the caller's side: all dialogs of Plugboard come of INVITEs that it sent.
+
+use plugboard_sip::message::{HeaderName, Headers, Method, Response, Value};
+use plugboard_sip::name_addr::NameAddr;
+use plugboard_sip::text::Text;
+use plugboard_sip::uri::{SipUri, Uri};
+
+/// Routes that a dialog may have, in number; a longer route set is the mark of an attack or a loop.
+pub(crate) const ROUTES_MAX: usize = 32;
+
+/// What both sides of a dialog agreed on when it came to be.
+#[derive(Clone, Debug)]
+pub(crate) struct Dialog {
+    /// The peer's tag.
+    pub remote_tag: Text,
+    /// The To field of our requests, with the peer's tag.
+    pub to: Value,
+    /// Where requests inside the dialog go.
+    pub target: Text,
+    /// The Route fields of our requests, in order.
+    pub routes: Vec<Value>,
+    /// The highest CSeq number that the peer has used.
+    pub remote_cseq: Option<u32>,
+}
+
+/// Where a request inside a dialog goes and what it carries to get there (RFC 3261 §12.2.1.1).
+pub(crate) struct Path {
+    /// The Request-URI.
+    pub uri: Text,
+    /// The Route fields.
+    pub routes: Vec<Value>,
+    /// The element that gets it first.
+    pub next_hop: SipUri,
+}
+
+impl Dialog {
+    /// The dialog that a response to our INVITE makes (RFC 3261 §12.1.2): a provisional one an early dialog, a 2xx a
+    /// confirmed one. A response without a usable Contact leaves the target that was called; one without a To tag is
+    /// of RFC 2543. `None` when it has more routes than [`ROUTES_MAX`].
+    pub fn from_response(response: &Response, called: &Text) -> Option<Self> {
+        let to = response.headers.get(&HeaderName::To)?.clone();
+        let remote_tag = response.headers.to_tag().unwrap_or_default();
+        let target = contact(&response.headers).unwrap_or_else(|| called.clone());
+        // The route set is the Record-Route fields in reverse order.
+        let mut routes: Vec<Value> = response.headers.list(&HeaderName::RecordRoute).take(ROUTES_MAX + 1).collect();
+        if routes.len() > ROUTES_MAX {
+            return None;
+        }
+        routes.reverse();
+        Some(Self { remote_tag, to, target, routes, remote_cseq: None })
+    }
+
+    /// The target refresh (RFC 3261 §12.2.1.2, §12.2.2): a Contact in a re-INVITE or UPDATE, or in its 2xx, is the
+    /// new remote target.
+    pub fn refresh(&mut self, headers: &Headers) {
+        if let Some(target) = contact(headers) {
+            self.target = target;
+        }
+    }
+
+    /// Where a request goes. `None` when neither the first route nor the target is a SIP URI.
+    pub fn path(&self) -> Option<Path> {
+        let Some(first) = self.routes.first() else {
+            let next_hop = SipUri::parse(&self.target).ok()?;
+            return Some(Path { uri: self.target.clone(), routes: Vec::new(), next_hop });
+        };
+        let next_hop = route_uri(first)?;
+        if next_hop.is_loose() {
+            return Some(Path { uri: self.target.clone(), routes: self.routes.clone(), next_hop });
+        }
+        // A strict router (RFC 2543) finds itself in the Request-URI, and the target in the last Route.
+        let mut routes: Vec<Value> = self.routes.get(1..).unwrap_or_default().to_vec();
+        routes.push(Value::from(format!("<{}>", self.target)));
+        Some(Path { uri: Text::from(next_hop.to_string()), routes, next_hop })
+    }
+
+    /// Whether a request of the peer is in order (RFC 3261 §12.2.2): its CSeq must be higher than the last one's.
+    pub fn accept_cseq(&mut self, number: u32) -> bool {
+        let in_order = self.remote_cseq.is_none_or(|last| number > last);
+        if in_order {
+            self.remote_cseq = Some(number);
+        }
+        in_order
+    }
+}
+
+/// Whether a 2xx to this method refreshes the remote target.
+pub(crate) fn refreshes_target(method: &Method) -> bool {
+    matches!(method, Method::Invite | Method::Update)
+}
+
+/// The URI of the first Contact, when it is a SIP URI.
+fn contact(headers: &Headers) -> Option<Text> {
+    let contact = NameAddr::parse(&headers.list(&HeaderName::Contact).next()?.to_text()?).ok()?;
+    match contact.uri {
+        Uri::Sip(uri) => Some(Text::from(uri.to_string())),
+        Uri::Other(_) => None,
+    }
+}
+
+fn route_uri(route: &Value) -> Option<SipUri> {
+    match NameAddr::parse(&route.to_text()?).ok()?.uri {
+        Uri::Sip(uri) => Some(uri),
+        Uri::Other(_) => None,
+    }
+}

@@ -1,0 +1,148 @@
+//! One event on its way through the guest, outside the shard.
+
+use super::Shard;
+use super::actor::{CallRef, Phase, Queued};
+use crate::contract::{Context, Event};
+use crate::logic::{Breakdown, Logic};
+use crate::stage::{Committed, LogLine, Setting, Stage};
+use crate::tenant::Tenant;
+use plugboard_sip::time::Time;
+use std::sync::Arc;
+
+/// An event ready to be handled. It holds all that the guest may see, so it runs without the shard.
+pub struct Job {
+    call: CallRef,
+    tenant: Arc<Tenant>,
+    logic: Arc<dyn Logic>,
+    context: Context,
+    state: Option<Vec<u8>>,
+    queued: Queued,
+    begun: Phase,
+    stage: Stage,
+}
+
+/// An event that was handled, well or not; for [`Shard::finish`].
+pub struct Finished {
+    pub(super) call: CallRef,
+    /// The state from before, lent to the job.
+    pub(super) state_before: Option<Vec<u8>>,
+    pub(super) queued: Queued,
+    /// The phase of the call when the job began.
+    pub(super) begun: Phase,
+    pub(super) outcome: Result<Committed, Breakdown>,
+    log: Vec<LogLine>,
+    tenant: Arc<Tenant>,
+    context: Context,
+}
+
+impl Job {
+    /// Runs the event through the call's logic. Takes as long as the guest takes, within its deadline.
+    pub fn run(self) -> Finished {
+        let Self { call, tenant, logic, context, state, queued, begun, stage } = self;
+        let (mut stage, outcome) = logic.handle(&context, state.as_deref(), &queued.event, stage);
+        let log = stage.take_log();
+        Finished { call, state_before: state, queued, begun, outcome: stage.seal(outcome), log, tenant, context }
+    }
+
+    /// The call that it belongs to.
+    pub fn call(&self) -> CallRef {
+        self.call
+    }
+
+    /// The tenant whose guest will run.
+    pub fn tenant(&self) -> &Arc<Tenant> {
+        &self.tenant
+    }
+}
+
+impl Finished {
+    /// The call that it belongs to.
+    pub fn call(&self) -> CallRef {
+        self.call
+    }
+
+    /// The tenant whose guest ran.
+    pub fn tenant(&self) -> &Arc<Tenant> {
+        &self.tenant
+    }
+
+    /// What the guest was told.
+    pub fn context(&self) -> &Context {
+        &self.context
+    }
+
+    /// The event that was handled.
+    pub fn event(&self) -> &Event {
+        &self.queued.event
+    }
+
+    /// Why nothing of it happens, if it broke down.
+    pub fn breakdown(&self) -> Option<&Breakdown> {
+        self.outcome.as_ref().err()
+    }
+
+    /// What the guest wrote to its log.
+    pub fn take_log(&mut self) -> Vec<LogLine> {
+        std::mem::take(&mut self.log)
+    }
+}
+
+impl Shard {
+    /// The next event of a call, if one is due and none is running. Whoever takes the job must [`Job::run`] it, give
+    /// it back with [`Shard::finish`], do what came out, and then ask again with [`Shard::proceed`].
+    pub fn begin(&mut self, now: Time, call: CallRef) -> Option<Job> {
+        let seed = self.chance.next_u64();
+        let actor = self.actors.get_mut(&call)?;
+        if actor.running || actor.retry_at.is_some_and(|at| at > now) {
+            return None;
+        }
+        let queued = actor.queue.pop_front()?;
+        let ended_by_host = match actor.phase {
+            Phase::EndedByHost { reason, .. } => Some(reason),
+            _ => None,
+        };
+        actor.running = true;
+        let context = Context {
+            key: actor.key.clone(),
+            domain: actor.tenant.domain.clone(),
+            now_unix_ms: now.as_millis(),
+            principal: queued.principal.clone(),
+            seed,
+            ended_by_host,
+        };
+        let stage = Stage::new(Setting {
+            view: actor.view(&queued.event),
+            limits: actor.tenant.limits.clone(),
+            now,
+            seed,
+            principal: queued.principal.clone(),
+            agent: actor.agent.clone(),
+            call_id_host: self.call_id_host.clone(),
+            directory: actor.tenant.directory.clone(),
+            cache: actor.tenant.cache.clone(),
+        });
+        Some(Job {
+            call,
+            tenant: actor.tenant.clone(),
+            logic: actor.logic.clone(),
+            context,
+            state: actor.state.take(),
+            queued,
+            begun: actor.phase,
+            stage,
+        })
+    }
+
+    /// After the outputs of a finished job are on their way: the call's next job, if one waits. Until this is called
+    /// no other thread gets an event of the call, so what its events send leaves in their order.
+    pub fn proceed(&mut self, now: Time, call: CallRef) -> Option<Job> {
+        if let Some(actor) = self.actors.get_mut(&call) {
+            actor.running = false;
+        }
+        let job = self.begin(now, call);
+        if job.is_none() {
+            self.reschedule(now, call);
+        }
+        job
+    }
+}

@@ -1,0 +1,256 @@
+//! Requests on their way out: next hop, lookup, Contact, and what becomes of those that cannot be sent.
+
+use super::actor::{CallRef, Queued};
+use super::face::NextHop;
+use super::leg::{LegState, Progress, Sent};
+use super::{LOOKUPS_MAX, LookupId, Output, Owner, Shard};
+use crate::contract::*;
+use crate::history::What;
+use plugboard_sip::digest;
+use plugboard_sip::message::{HeaderName, Headers, Method, Request};
+use plugboard_sip::text::Text;
+use plugboard_sip::time::Time;
+use plugboard_sip::transaction::ClientId;
+use plugboard_sip::transport::Destination;
+use std::net::{IpAddr, SocketAddr};
+
+/// What waits for the address of its next hop.
+pub(super) enum Waiting {
+    /// A request that starts a transaction.
+    Request(Owner, NextHop),
+    /// The ACK of a 2xx.
+    Ack { client: ClientId, to_tag: Text, request: Box<Request>, next_hop: NextHop },
+}
+
+impl Waiting {
+    fn next_hop(&self) -> &NextHop {
+        match self {
+            Self::Request(_, next_hop) | Self::Ack { next_hop, .. } => next_hop,
+        }
+    }
+}
+
+impl Shard {
+    /// Starts a request of ours. Without a next hop it fails.
+    pub(super) fn start(
+        &mut self,
+        now: Time,
+        owner: Owner,
+        leg: LegId,
+        request: Request,
+        next_hop: Option<NextHop>,
+        out: &mut Vec<Output>,
+    ) {
+        let Some(actor) = self.actors.get_mut(&owner.call) else { return };
+        let id = owner.transaction;
+        let progress = Progress::Resolving;
+        actor.sent.push(Sent { id, leg, request, next_hop: next_hop.clone(), progress, answered: Vec::new() });
+        self.dispatch_or_fail(now, owner, next_hop, out);
+    }
+
+    fn dispatch_or_fail(&mut self, now: Time, owner: Owner, next_hop: Option<NextHop>, out: &mut Vec<Output>) {
+        match next_hop {
+            Some(next_hop) => self.dispatch(now, Waiting::Request(owner, next_hop), out),
+            None => self.fail(now, owner, FailureReason::Unreachable, out),
+        }
+    }
+
+    /// Sends what waits when its next hop is an address, or asks for the address.
+    pub(super) fn dispatch(&mut self, now: Time, waiting: Waiting, out: &mut Vec<Output>) {
+        if let Some(address) = waiting.next_hop().address() {
+            self.launch(now, waiting, address, out);
+        } else if self.lookups.len() >= LOOKUPS_MAX {
+            self.give_up(now, waiting, FailureReason::Refused, out);
+        } else {
+            self.next_lookup += 1;
+            let lookup = LookupId(self.next_lookup);
+            out.push(Output::Resolve { lookup, next_hop: waiting.next_hop().clone() });
+            self.lookups.insert(lookup, waiting);
+        }
+    }
+
+    /// Takes the addresses that a look-up found; none when it failed.
+    pub fn resolved(&mut self, now: Time, lookup: LookupId, addresses: &[IpAddr], out: &mut Vec<Output>) {
+        let Some(waiting) = self.lookups.remove(&lookup) else { return };
+        let (transport, port) = (waiting.next_hop().transport, waiting.next_hop().port);
+        let mut candidates = addresses.iter().map(|ip| SocketAddr::new(*ip, port));
+        match candidates.find(|address| self.faces.toward(transport, *address).is_some()) {
+            Some(address) => self.launch(now, waiting, address, out),
+            None => self.give_up(now, waiting, FailureReason::Unresolved, out),
+        }
+        self.pump(now, out);
+    }
+
+    fn launch(&mut self, now: Time, waiting: Waiting, address: SocketAddr, out: &mut Vec<Output>) {
+        let Some(destination) = self.faces.toward(waiting.next_hop().transport, address) else {
+            self.give_up(now, waiting, FailureReason::Unreachable, out);
+            return;
+        };
+        match waiting {
+            Waiting::Request(owner, _) => self.transmit(now, owner, destination, out),
+            Waiting::Ack { client, to_tag, request, .. } => {
+                // A failure costs no more than a lost ACK: the peer repeats its 2xx.
+                let _ = self.layer.acknowledge(now, client, &to_tag, *request, destination, &mut self.layer_outputs);
+                self.pump(now, out);
+            }
+        }
+    }
+
+    fn transmit(&mut self, now: Time, owner: Owner, destination: Destination, out: &mut Vec<Output>) {
+        let Some(actor) = self.actors.get_mut(&owner.call) else { return };
+        let Some(sent) = actor.sent.iter_mut().find(|sent| sent.id == owner.transaction) else { return };
+        let leg = actor.legs.iter().find(|leg| leg.id == sent.leg);
+        if carries_contact(&sent.request.method)
+            && let Some(face) = self.faces.get(destination.local)
+        {
+            let user = leg.and_then(|leg| leg.contact_user.as_ref()).map(|user| format!("{user}@")).unwrap_or_default();
+            sent.request.headers.set(HeaderName::Contact, format!("<sip:{user}{}>", face.sent_by()));
+        }
+        let (leg, method) = (sent.leg, sent.request.method.clone());
+        match self.layer.send(now, sent.request.clone(), destination, owner, &mut self.layer_outputs) {
+            Ok(client) => {
+                sent.progress = Progress::Pending(client);
+                actor.note(now, leg, true, What::Request(method));
+                self.pump(now, out);
+            }
+            Err(_) => self.fail(now, owner, FailureReason::Refused, out),
+        }
+    }
+
+    fn give_up(&mut self, now: Time, waiting: Waiting, reason: FailureReason, out: &mut Vec<Output>) {
+        match waiting {
+            Waiting::Request(owner, _) => self.fail(now, owner, reason, out),
+            Waiting::Ack { .. } => {} // as if it had been lost
+        }
+    }
+
+    /// A request of ours got no response and will get none (RFC 3261 §8.1.3.1).
+    pub(super) fn fail(&mut self, now: Time, owner: Owner, reason: FailureReason, out: &mut Vec<Output>) {
+        let Some(actor) = self.actors.get_mut(&owner.call) else { return };
+        let Some(sent) = actor.take_sent(owner.transaction) else { return };
+        if let Some(leg) = actor.leg_mut(sent.leg) {
+            let opening = sent.request.method == Method::Invite && leg.state != LegState::Up;
+            if opening || sent.request.method == Method::Bye {
+                leg.state = LegState::Over;
+            }
+        }
+        if actor.is_live() {
+            let method = sent.request.method.as_str().to_owned();
+            let event = Event::Failure { leg: sent.leg, transaction: sent.id, method, reason };
+            self.enqueue(now, owner.call, Queued { event, principal: Principal::Network }, out);
+        }
+        self.reschedule(now, owner.call);
+    }
+
+    /// The guest's ACK of a 2xx to an INVITE (RFC 3261 §13.2.2.4): CSeq number and credentials are the INVITE's.
+    pub(super) fn acknowledge(
+        &mut self,
+        now: Time,
+        call: CallRef,
+        invite: TransactionId,
+        headers: Vec<Header>,
+        body: Vec<u8>,
+        out: &mut Vec<Output>,
+    ) {
+        let Some(actor) = self.actors.get_mut(&call) else { return };
+        let unacknowledged = |sent: &&mut Sent| matches!(sent.progress, Progress::Unacknowledged { .. });
+        if actor.sent_mut(invite).filter(unacknowledged).is_none() {
+            return; // the leg was released in the meantime, with an ACK of the host
+        }
+        let Some(sent) = actor.take_sent(invite) else { return };
+        let Progress::Unacknowledged { client, .. } = sent.progress else { return };
+        let Some(leg) = actor.leg_mut(sent.leg) else { return };
+        let number = sent.request.headers.cseq().ok().map(|cseq| cseq.number);
+        let to_tag = leg.dialog.as_ref().map(|dialog| dialog.remote_tag.clone());
+        let Some(((mut request, next_hop), to_tag)) = leg.inside(Method::Ack, number, headers).zip(to_tag) else {
+            return;
+        };
+        for name in [HeaderName::Authorization, HeaderName::ProxyAuthorization] {
+            for value in sent.request.headers.get_all(&name) {
+                request.headers.push(name.clone(), value.clone());
+            }
+        }
+        request.body = body.into();
+        actor.note(now, sent.leg, true, What::Request(Method::Ack));
+        self.dispatch(now, Waiting::Ack { client, to_tag, request: Box::new(request), next_hop }, out);
+    }
+
+    /// Repeats a challenged request with the credentials of the call's agent (RFC 3261 §22.2).
+    pub(super) fn answer_challenge(
+        &mut self,
+        now: Time,
+        call: CallRef,
+        challenged: TransactionId,
+        transaction: TransactionId,
+        out: &mut Vec<Output>,
+    ) {
+        let cnonce = format!("{:016x}", self.chance.next_u64());
+        let Some(actor) = self.actors.get_mut(&call) else { return };
+        let credentials = actor.agent.as_ref().and_then(|agent| actor.tenant.directory.credentials(agent));
+        let Some(mut sent) = actor.take_sent(challenged) else { return };
+        let Progress::Challenged(answerable) = sent.progress else { return };
+        let Some(leg) = actor.leg_mut(sent.leg) else { return };
+        let challenge = &answerable.challenge;
+        let count = match &leg.nonce {
+            Some((nonce, count)) if *nonce == challenge.nonce => count + 1,
+            _ => 1,
+        };
+        leg.nonce = Some((challenge.nonce.clone(), count));
+        let request = &mut sent.request;
+        let proof = credentials.and_then(|credentials| {
+            let (method, uri) = (request.method.as_str(), &*request.uri);
+            digest::answer(
+                challenge, &credentials.secret, &credentials.username, method, uri, &request.body, &cnonce, count,
+            )
+        });
+        if let Some(proof) = proof {
+            replace_credentials(&mut request.headers, &answerable.field, &challenge.realm, proof);
+        }
+        let number = leg.next_cseq();
+        request.headers.set(HeaderName::CSeq, format!("{number} {}", request.method));
+        if leg.state == LegState::Challenged {
+            leg.state = LegState::Calling;
+        }
+        sent.answered.push(challenge.realm.clone());
+        let next_hop = sent.next_hop.clone();
+        actor.sent.push(Sent { id: transaction, progress: Progress::Resolving, ..sent });
+        self.dispatch_or_fail(now, Owner { call, transaction }, next_hop, out);
+    }
+
+    /// Cancels an INVITE inside a dialog (RFC 3261 §9.1).
+    pub(super) fn cancel_reinvite(&mut self, now: Time, call: CallRef, invite: TransactionId, out: &mut Vec<Output>) {
+        let Some(actor) = self.actors.get_mut(&call) else { return };
+        if let Some(Sent { progress: Progress::Pending(client), leg, .. }) = actor.sent_mut(invite) {
+            let (client, leg) = (*client, *leg);
+            actor.note(now, leg, true, What::Request(Method::Cancel));
+            self.layer.cancel(now, client, Headers::new(), &mut self.layer_outputs);
+            self.pump(now, out);
+        }
+    }
+}
+
+/// Puts credentials on a request; those for other realms, of other proxies on the way, stay.
+fn replace_credentials(headers: &mut Headers, field: &HeaderName, realm: &str, proof: String) {
+    let others: Vec<_> = headers
+        .get_all(field)
+        .filter(|value| {
+            let parsed = value.as_str().and_then(|text| digest::Authorization::parse(text).ok());
+            parsed.is_some_and(|credentials| credentials.realm != realm)
+        })
+        .cloned()
+        .collect();
+    headers.remove_all(field);
+    for other in others {
+        headers.push(field.clone(), other);
+    }
+    headers.push(field.clone(), proof);
+}
+
+/// The requests whose Contact becomes or refreshes the peer's target, or must be there (RFC 3261 §20, table 2; RFC
+/// 3515 §2.2; RFC 6665 §8.2).
+fn carries_contact(method: &Method) -> bool {
+    matches!(
+        method,
+        Method::Invite | Method::Update | Method::Refer | Method::Subscribe | Method::Notify | Method::Options
+    )
+}

@@ -2,12 +2,13 @@
 
 use std::borrow::Borrow;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::ops::Deref;
 
 use bytes::Bytes;
 
 /// Immutable UTF-8 text. Clones and parts share one buffer, usually the datagram it came in.
-#[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Text(Bytes);
 
 impl Text {
@@ -52,6 +53,13 @@ impl Deref for Text {
 
     fn deref(&self) -> &str {
         self.as_str()
+    }
+}
+
+/// As `str` does, so that a map can be asked with one.
+impl Hash for Text {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_str().hash(state);
     }
 }
 

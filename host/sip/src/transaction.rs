@@ -4,12 +4,30 @@
 //! [`Layer::receive`] for what the network brought, [`Layer::send`] and [`Layer::respond`] for what the user wants,
 //! and [`Layer::poll`] when [`Layer::next_deadline`] has come.
 
+mod branch;
+mod clients;
 mod config;
+mod deadlines;
+mod derived;
+mod invite_client;
+mod invite_server;
+mod keys;
 mod layer;
+mod machine;
+mod non_invite_client;
+mod non_invite_server;
 mod output;
 mod reply;
+mod servers;
+mod table;
+#[cfg(test)]
+mod tests;
+mod timer;
 
-pub use config::{Config, MAX_CLIENT_TRANSACTIONS, MAX_SERVER_TRANSACTIONS, SentBy, TableLimits, TimerValues};
+pub use config::{
+    Config, MAX_CLIENT_TRANSACTIONS, MAX_FORKS, MAX_SERVER_TRANSACTIONS, MAX_UDP_MESSAGE, SentBy, TableLimits,
+    TimerValues,
+};
 pub use layer::Layer;
 pub use output::{ClientId, Counters, FailureReason, Output, RespondError, SendError, ServerId, Stray, StrayReason};
 pub use reply::{stateless_reply, stateless_response};

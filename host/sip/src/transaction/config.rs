@@ -3,12 +3,18 @@
 use std::time::Duration;
 
 use crate::host::Host;
+use crate::parse::MAX_DATAGRAM;
 use crate::text::Text;
+use crate::transport::Transport;
 
 /// The most client transactions at a time.
 pub const MAX_CLIENT_TRANSACTIONS: usize = 65_536;
 /// The most server transactions at a time.
 pub const MAX_SERVER_TRANSACTIONS: usize = 65_536;
+/// The most 2xx with different To tags that one INVITE may get: forks of its request.
+pub const MAX_FORKS: usize = 16;
+/// The largest message that is sent over UDP, in bytes: what an IPv4 datagram carries.
+pub const MAX_UDP_MESSAGE: usize = 65_507;
 
 /// The base values of the timers (RFC 3261 §17.1.1.1, table 4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +33,13 @@ impl Default for TimerValues {
     }
 }
 
+impl TimerValues {
+    /// How long a transaction waits for its answer: timers B, F, H, J, L and M, 64 times T1.
+    pub(super) fn transaction_timeout(&self) -> Duration {
+        self.t1.saturating_mul(64)
+    }
+}
+
 /// The sent-by of our Via on one listener.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SentBy {
@@ -39,7 +52,7 @@ pub struct SentBy {
 /// How many transactions a layer may hold; what comes beyond is refused and counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TableLimits {
-    /// Client transactions, CANCELs included.
+    /// Client transactions; a CANCEL counts with its INVITE.
     pub clients: usize,
     /// Server transactions.
     pub servers: usize,
@@ -64,4 +77,12 @@ pub struct Config {
     pub seed: [u8; 16],
     /// The bounds of the tables.
     pub limits: TableLimits,
+}
+
+/// The largest message that is sent over a transport, in bytes.
+pub(super) const fn max_message(transport: Transport) -> usize {
+    match transport {
+        Transport::Udp => MAX_UDP_MESSAGE,
+        Transport::Tcp | Transport::Tls => MAX_DATAGRAM,
+    }
 }

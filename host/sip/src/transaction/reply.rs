@@ -59,7 +59,8 @@ pub(super) fn response_destination(via: &Via, source: Destination) -> Destinatio
     Destination { remote: SocketAddr::new(source.remote.ip(), port), ..source }
 }
 
-fn stateless_tag(request: &Request) -> String {
+/// A To tag that follows from the request.
+pub(super) fn stateless_tag(request: &Request) -> String {
     let mut hasher = FixedState::default().build_hasher();
     for name in [HeaderName::Via, HeaderName::From, HeaderName::CallId, HeaderName::CSeq] {
         request.headers.get(&name).hash(&mut hasher);

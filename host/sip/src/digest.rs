@@ -13,5 +13,8 @@ mod secret;
 pub use algorithm::{Algorithm, Hash, Qop};
 pub use authorization::{Authorization, InvalidAuthorization, verify};
 pub use challenge::{Challenge, best, best_for};
-pub use compute::answer;
+pub use compute::{answer, ha1};
 pub use secret::Secret;
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,9 @@
 //! Credentials (RFC 7616 §3.4): Authorization and Proxy-Authorization.
 
+use std::hint::black_box;
+
+use crate::digest::compute::{Input, respond};
+use crate::digest::fields::{self, Scheme};
 use crate::digest::{Algorithm, Qop, Secret};
 
 /// Digest credentials as they were received.
@@ -36,7 +40,7 @@ pub enum InvalidAuthorization {
     /// A field is missing, there twice, or malformed.
     #[error("malformed digest credentials")]
     Malformed,
-    /// The algorithm or the quality of protection is not known.
+    /// The algorithm or the quality of protection is not known, or the user name is hashed.
     #[error("unsupported digest algorithm")]
     Unsupported,
 }
@@ -47,14 +51,76 @@ impl Authorization {
     /// # Errors
     /// When it cannot be judged.
     pub fn parse(value: &str) -> Result<Authorization, InvalidAuthorization> {
-        let _ = value;
-        Err(InvalidAuthorization::Malformed)
+        let schemes = fields::parse(value);
+        let Some(scheme) = schemes.first().filter(|scheme| scheme.name.eq_ignore_ascii_case("Digest")) else {
+            return Err(InvalidAuthorization::Scheme);
+        };
+        if !scheme.is_digest() || schemes.len() > 1 {
+            return Err(InvalidAuthorization::Malformed);
+        }
+        let hashed = scheme.get("userhash").is_some_and(|hashed| hashed.eq_ignore_ascii_case("true"));
+        if hashed || scheme.get("username*").is_some() {
+            return Err(InvalidAuthorization::Unsupported);
+        }
+        Authorization::of(scheme)
     }
+
+    fn of(scheme: &Scheme<'_>) -> Result<Authorization, InvalidAuthorization> {
+        let field = |name| scheme.get(name).map(str::to_owned).ok_or(InvalidAuthorization::Malformed);
+        let algorithm = scheme.get("algorithm").map_or(Some(Algorithm::MD5), Algorithm::parse);
+        let algorithm = algorithm.ok_or(InvalidAuthorization::Unsupported)?;
+        let qop =
+            scheme.get("qop").map(|name| Qop::parse(name).ok_or(InvalidAuthorization::Unsupported)).transpose()?;
+        let (nonce_count, cnonce) = match qop {
+            Some(_) => (Some(nonce_count(&field("nc")?)?), Some(field("cnonce")?)),
+            None if algorithm == Algorithm::MD5 => (None, None),
+            None => return Err(InvalidAuthorization::Malformed),
+        };
+        Ok(Authorization {
+            username: field("username")?,
+            realm: field("realm")?,
+            nonce: field("nonce")?,
+            uri: field("uri")?,
+            response: field("response")?,
+            algorithm,
+            qop,
+            nonce_count,
+            cnonce,
+            opaque: scheme.get("opaque").map(str::to_owned),
+        })
+    }
+}
+
+/// Eight hex digits (RFC 7616 §3.4).
+fn nonce_count(text: &str) -> Result<u32, InvalidAuthorization> {
+    let well_formed = text.len() == 8 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let count = u32::from_str_radix(text, 16).ok().filter(|_| well_formed);
+    count.ok_or(InvalidAuthorization::Malformed)
 }
 
 /// Whether the credentials prove the secret, for a request with this method and body. Compares in constant time. The
 /// nonce, its count, the realm and the URI are the caller's to check.
 pub fn verify(authorization: &Authorization, secret: &Secret, method: &str, body: &[u8]) -> bool {
-    let _ = (authorization, secret, method, body);
-    false
+    let input = Input {
+        algorithm: authorization.algorithm,
+        realm: &authorization.realm,
+        nonce: &authorization.nonce,
+        username: &authorization.username,
+        method,
+        uri: &authorization.uri,
+        body,
+        qop: authorization.qop,
+        cnonce: authorization.cnonce.as_deref().unwrap_or_default(),
+        nonce_count: authorization.nonce_count.unwrap_or_default(),
+    };
+    respond(&input, secret).is_some_and(|expected| same(expected.as_bytes(), authorization.response.as_bytes()))
+}
+
+/// Compares hex in any case, in a time that does not depend on where the two differ.
+fn same(expected: &[u8], received: &[u8]) -> bool {
+    let difference = expected
+        .iter()
+        .zip(received)
+        .fold(0, |difference, (one, two)| black_box(difference | (one ^ two.to_ascii_lowercase())));
+    expected.len() == received.len() && difference == 0
 }

@@ -6,18 +6,64 @@ use crate::contract::*;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(missing_docs)] // the fields are the parameters of the WIT function that stages it
 pub enum Effect {
-    Call { leg: LegId, transaction: TransactionId, call_id: String, invite: Invite },
-    Request { leg: LegId, transaction: TransactionId, method: String, headers: Vec<Header>, body: Vec<u8> },
-    Ack { invite: TransactionId, headers: Vec<Header>, body: Vec<u8> },
-    AnswerChallenge { challenged: TransactionId, transaction: TransactionId },
-    Cancel { invite: TransactionId },
-    Respond { transaction: TransactionId, status: u16, reason: String, headers: Vec<Header>, body: Vec<u8> },
+    Call {
+        leg: LegId,
+        transaction: TransactionId,
+        call_id: String,
+        invite: Invite,
+    },
+    Request {
+        leg: LegId,
+        transaction: TransactionId,
+        method: String,
+        headers: Vec<Header>,
+        body: Vec<u8>,
+    },
+    Ack {
+        invite: TransactionId,
+        headers: Vec<Header>,
+        body: Vec<u8>,
+    },
+    AnswerChallenge {
+        challenged: TransactionId,
+        transaction: TransactionId,
+    },
+    Cancel {
+        invite: TransactionId,
+    },
+    Respond {
+        transaction: TransactionId,
+        status: u16,
+        reason: String,
+        headers: Vec<Header>,
+        body: Vec<u8>,
+    },
     /// The id is for the BYE, should one be due.
-    Release { leg: LegId, transaction: TransactionId, headers: Vec<Header> },
-    SetTimer { name: String, after_ms: u64 },
-    ClearTimer { name: String },
-    ActAs { user: String },
-    CachePut { key: String, value: Vec<u8>, ttl_seconds: u32 },
-    CacheRemove { key: String },
-    HttpRespond { exchange: ExchangeId, response: HttpResponse },
+    Release {
+        leg: LegId,
+        transaction: TransactionId,
+        headers: Vec<Header>,
+    },
+    SetTimer {
+        name: String,
+        after_ms: u64,
+    },
+    ClearTimer {
+        name: String,
+    },
+    ActAs {
+        user: String,
+    },
+    CachePut {
+        key: String,
+        value: Vec<u8>,
+        ttl_seconds: u32,
+    },
+    CacheRemove {
+        key: String,
+    },
+    HttpRespond {
+        exchange: ExchangeId,
+        response: HttpResponse,
+    },
 }

@@ -25,10 +25,10 @@ mod send;
 mod tests;
 
 pub use actor::CallRef;
+pub use answer::broken;
 pub use face::{Face, Faces, NextHop};
 pub use inspect::{CallSummary, LegSummary};
 pub use job::{Finished, Job};
-pub use answer::broken;
 
 use crate::chance::Chance;
 use crate::contract::*;
@@ -39,11 +39,11 @@ use actor::{Actor, Phase, Queued};
 use bytes::Bytes;
 use foldhash::fast::RandomState;
 use leg::Progress;
-use send::Waiting;
 use plugboard_sip::text::Text;
 use plugboard_sip::time::Time;
 use plugboard_sip::transaction::{Config, Layer, Output as LayerOutput, SentBy, ServerId, TableLimits, TimerValues};
 use plugboard_sip::transport::Destination;
+use send::Waiting;
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
@@ -266,12 +266,7 @@ impl Shard {
     }
 
     /// Says that a message could not be sent.
-    pub fn transport_failed(
-        &mut self,
-        now: Time,
-        client: plugboard_sip::transaction::ClientId,
-        out: &mut Vec<Output>,
-    ) {
+    pub fn transport_failed(&mut self, now: Time, client: plugboard_sip::transaction::ClientId, out: &mut Vec<Output>) {
         self.layer.transport_failed(now, client, &mut self.layer_outputs);
         self.pump(now, out);
     }
@@ -353,7 +348,8 @@ impl Shard {
                 self.ready.push_back(call);
             }
         }
-        let overdue = |sent: &leg::Sent| matches!(sent.progress, Progress::Unacknowledged { give_up, .. } if give_up <= now);
+        let overdue =
+            |sent: &leg::Sent| matches!(sent.progress, Progress::Unacknowledged { give_up, .. } if give_up <= now);
         if actor.sent.iter().any(overdue) {
             self.end_by_host(now, call, EndingReason::Unacknowledged, out);
             return;

@@ -170,7 +170,9 @@ pub fn broken(breakdown: &Breakdown) -> HttpResponse {
         Breakdown::Fault(_) => plain(500, "the call controller could not handle the request", false),
         Breakdown::Trap(_) => plain(500, "the call controller crashed", false),
         Breakdown::Limit("calls") => plain(503, "too many calls are up", true),
-        Breakdown::Limit(limit) => plain(500, format_args!("the call controller went over its limit of {limit}"), false),
+        Breakdown::Limit(limit) => {
+            plain(500, format_args!("the call controller went over its limit of {limit}"), false)
+        }
         Breakdown::Deadline(_) => plain(503, "the call controller took too long", true),
         Breakdown::Busy(_) => plain(503, "the call controller is busy", true),
     }

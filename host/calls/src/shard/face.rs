@@ -49,9 +49,8 @@ impl Faces {
     /// The face that suits a peer: of its address family, on the loopback for a peer on the loopback and elsewhere
     /// for others, as far as there is one.
     pub fn toward(&self, transport: Transport, remote: SocketAddr) -> Option<Destination> {
-        let suits = |face: &&(usize, &Face)| {
-            face.1.transport == transport && face.1.address.is_ipv4() == remote.is_ipv4()
-        };
+        let suits =
+            |face: &&(usize, &Face)| face.1.transport == transport && face.1.address.is_ipv4() == remote.is_ipv4();
         let near = |face: &&(usize, &Face)| face.1.address.ip().is_loopback() == remote.ip().is_loopback();
         let all: Vec<(usize, &Face)> = self.0.iter().enumerate().collect();
         let found = all.iter().filter(suits).find(near).or_else(|| all.iter().find(suits))?;

@@ -200,7 +200,14 @@ impl Shard {
         let proof = credentials.and_then(|credentials| {
             let (method, uri) = (request.method.as_str(), &*request.uri);
             digest::answer(
-                challenge, &credentials.secret, &credentials.username, method, uri, &request.body, &cnonce, count,
+                challenge,
+                &credentials.secret,
+                &credentials.username,
+                method,
+                uri,
+                &request.body,
+                &cnonce,
+                count,
             )
         });
         if let Some(proof) = proof {

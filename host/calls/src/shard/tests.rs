@@ -4,8 +4,8 @@ mod bench;
 
 use super::*;
 use crate::logic::Breakdown;
-use bench::{Bench, header, sdp};
 use crate::stage::Stage;
+use bench::{Bench, header, sdp};
 use plugboard_sip::message::{HeaderName, Method};
 use std::time::Duration;
 

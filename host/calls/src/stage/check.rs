@@ -6,9 +6,24 @@ use crate::limits::*;
 
 /// The header fields that the host writes; a guest that stages one is told so.
 const RESERVED: [&str; 18] = [
-    "Via", "Route", "Record-Route", "Max-Forwards", "From", "To", "Call-ID", "CSeq", "Contact", "Content-Length",
-    "Authorization", "Proxy-Authorization", "WWW-Authenticate", "Proxy-Authenticate", "Authentication-Info",
-    "Proxy-Authentication-Info", "RAck", "RSeq",
+    "Via",
+    "Route",
+    "Record-Route",
+    "Max-Forwards",
+    "From",
+    "To",
+    "Call-ID",
+    "CSeq",
+    "Contact",
+    "Content-Length",
+    "Authorization",
+    "Proxy-Authorization",
+    "WWW-Authenticate",
+    "Proxy-Authenticate",
+    "Authentication-Info",
+    "Proxy-Authentication-Info",
+    "RAck",
+    "RSeq",
 ];
 
 /// The compact forms of the reserved names (RFC 3261 §7.3.3).

@@ -1,1 +1,235 @@
-//! stub
+//! Requests of one phone on their way to the other, and the answers on their way back.
+//!
+//! What passes through keeps its method, end-to-end header fields, status, reason and body; in session descriptions
+//! the origin is mapped (see [`plugboard_sdk::sdp::Session`]).
+
+use plugboard_sdk::sdp;
+use plugboard_sdk::status::Status;
+use plugboard_sdk::{Header, IncomingAck, IncomingRequest, IncomingResponse, RequestFailure, StageError, header};
+use serde::{Deserialize, Serialize};
+
+use crate::desk::{Desk, Sent, Timer};
+use crate::local::carries_sdp;
+use crate::record::Record;
+use crate::up::lost;
+
+/// The requests that are under way: [`FORWARDS_MAX`] at most, one INVITE among them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Forwards(Vec<Forward>);
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Forward {
+    from: u32,
+    received: u32,
+    to: u32,
+    sent: Sent,
+    invite: bool,
+    expects: Expects,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+enum Expects {
+    /// The final response. What it describes is an answer with this many media lines, or an offer (none).
+    Response { offered: Option<usize> },
+    /// The ACK of a 2xx to an INVITE, likewise.
+    Ack { offered: Option<usize> },
+}
+
+/// What a response or failure was to the forwards.
+pub(crate) enum Forwarded {
+    /// Not the answer to any of them.
+    NotOurs,
+    Done,
+    /// An answer that says that the dialog of this leg is gone.
+    Lost {
+        leg: u32,
+        status: Status,
+    },
+}
+
+/// More requests of both phones than this are refused with a 500 until one is answered.
+pub(crate) const FORWARDS_MAX: usize = 16;
+
+/// How long a forwarded INVITE may wait for its final response before it is cancelled, in milliseconds.
+pub(crate) const INVITE_MS: u64 = 90_000;
+
+impl Forwards {
+    /// Sends a request of one leg on to another one.
+    pub fn forward(&mut self, desk: &mut Desk<'_>, record: &mut Record, request: &IncomingRequest, to: u32) {
+        let (from, received) = (request.leg.value, request.transaction.value);
+        if self.0.len() == FORWARDS_MAX {
+            return later(desk, received);
+        }
+        let before = record.leg(to).map(|leg| leg.session.clone());
+        let described = carries_sdp(&request.headers, &request.body);
+        let offered = described.then(|| sdp::media_count(&request.body));
+        let body = carry(record, from, to, described, None, &request.body);
+        match desk.request(to, &request.method, end_to_end(&request.headers), body) {
+            Ok(sent) => {
+                let invite = request.method == "INVITE";
+                if invite {
+                    desk.set(Timer::Forward, INVITE_MS);
+                }
+                let expects = Expects::Response { offered };
+                self.0.push(Forward { from, received, to, sent, invite, expects });
+            }
+            Err(error) => {
+                if let (Some(leg), Some(before)) = (record.leg_mut(to), before) {
+                    leg.session = before;
+                }
+                desk.answer(received, refusal(&error, &request.method));
+            }
+        }
+    }
+
+    /// Brings an answer back.
+    pub fn response(&mut self, desk: &mut Desk<'_>, record: &mut Record, response: &IncomingResponse) -> Forwarded {
+        let Some(at) = self.position(response.transaction.value) else { return Forwarded::NotOurs };
+        let forward = &mut self.0[at];
+        let Expects::Response { offered } = forward.expects else { return Forwarded::Done };
+        let provisional = response.status < 200;
+        if response.status == 100 || (provisional && !forward.invite) || forward.sent.authorize(desk, response) {
+            return Forwarded::Done;
+        }
+        let described = carries_sdp(&response.headers, &response.body);
+        let (from, received, to) = (forward.from, forward.received, forward.to);
+        if forward.invite && !provisional {
+            desk.clear(Timer::Forward);
+        }
+        if forward.invite && (200..300).contains(&response.status) {
+            let count = sdp::media_count(&response.body);
+            forward.expects = Expects::Ack { offered: (offered.is_none() && described).then_some(count) };
+        } else if !provisional {
+            self.0.remove(at);
+        }
+        let body = carry(record, to, from, described, offered, &response.body);
+        let status = Status::with_reason(response.status, &response.reason);
+        desk.respond(received, &shown(&status), end_to_end(&response.headers), body);
+        if lost(response.status) { Forwarded::Lost { leg: to, status } } else { Forwarded::Done }
+    }
+
+    /// No answer will come.
+    pub fn failure(&mut self, desk: &mut Desk<'_>, failure: &RequestFailure) -> Forwarded {
+        let Some(at) = self.position(failure.transaction.value) else { return Forwarded::NotOurs };
+        let Forward { received, to, invite, .. } = self.0.remove(at);
+        if invite {
+            desk.clear(Timer::Forward);
+        }
+        let status = Status::of_failure(failure.reason);
+        desk.respond(received, &status, Vec::new(), Vec::new());
+        if lost(status.code) { Forwarded::Lost { leg: to, status } } else { Forwarded::Done }
+    }
+
+    /// Sends an ACK on, with the answer that it may carry.
+    pub fn ack(&mut self, desk: &mut Desk<'_>, record: &mut Record, ack: &IncomingAck) {
+        let acknowledged = |forward: &Forward| {
+            forward.received == ack.transaction.value && matches!(forward.expects, Expects::Ack { .. })
+        };
+        let Some(at) = self.0.iter().position(acknowledged) else { return };
+        let Forward { from, to, sent, expects, .. } = self.0.remove(at);
+        let (Expects::Ack { offered } | Expects::Response { offered }) = expects;
+        let described = carries_sdp(&ack.headers, &ack.body);
+        let body = carry(record, from, to, described, offered, &ack.body);
+        desk.ack(sent.transaction, end_to_end(&ack.headers), body);
+    }
+
+    /// The phone gave up its INVITE; what it is answered follows from how the CANCEL goes.
+    pub fn cancel(&mut self, desk: &mut Desk<'_>, received: u32) {
+        let pending = self.0.iter().find(|forward| forward.received == received && forward.pending());
+        if let Some(forward) = pending {
+            desk.cancel(forward.sent.transaction);
+        }
+    }
+
+    /// The INVITE under way has waited too long.
+    pub fn timed_out(&mut self, desk: &mut Desk<'_>) {
+        if let Some(forward) = self.0.iter().find(|forward| forward.invite && forward.pending()) {
+            desk.cancel(forward.sent.transaction);
+        }
+    }
+
+    /// Whether an INVITE is under way, not acknowledged yet; the leg that it waits for to be answered, if it still does.
+    pub fn invite(&self) -> Option<Option<u32>> {
+        let invite = self.0.iter().find(|forward| forward.invite)?;
+        Some(invite.pending().then_some(invite.from))
+    }
+
+    /// Answers what comes from or goes to a leg that is about to be released.
+    pub fn abandon(&mut self, desk: &mut Desk<'_>, leg: u32) {
+        let of_leg = |forward: &Forward| forward.from == leg || forward.to == leg;
+        self.0.iter().filter(|forward| of_leg(forward) && forward.pending()).for_each(|forward| {
+            desk.answer(forward.received, 487);
+        });
+        self.0.retain(|forward| !of_leg(forward));
+    }
+
+    /// The requests of the phones that want a final response.
+    pub fn owed(&self) -> Vec<u32> {
+        self.0.iter().filter(|forward| forward.pending()).map(|forward| forward.received).collect()
+    }
+
+    fn position(&self, transaction: u32) -> Option<usize> {
+        self.0.iter().position(|forward| forward.sent.transaction == transaction)
+    }
+}
+
+impl Forward {
+    fn pending(&self) -> bool {
+        matches!(self.expects, Expects::Response { .. })
+    }
+}
+
+/// Asks a phone to come back with its request: RFC 3261 §14.2 wants up to ten seconds, by chance.
+pub(crate) fn later(desk: &mut Desk<'_>, received: u32) {
+    let seconds = desk.random.within(0, 10);
+    desk.respond(received, &Status::new(500), vec![header("Retry-After", seconds.to_string())], Vec::new());
+}
+
+/// The body as the other phone gets it. An answer has the number of media lines of the offer, `answers`.
+fn carry(record: &mut Record, from: u32, to: u32, described: bool, answers: Option<usize>, body: &[u8]) -> Vec<u8> {
+    if !described {
+        return body.to_vec();
+    }
+    if let Some(leg) = record.leg_mut(from) {
+        leg.session.heard(body);
+    }
+    match (record.leg_mut(to), answers) {
+        (Some(leg), None) => leg.session.offer(body),
+        (Some(leg), Some(lines)) => leg.session.answer(body, lines),
+        (None, _) => body.to_vec(),
+    }
+}
+
+/// The header fields that mean something to the other phone. Reliable provisional responses (RFC 3262) are numbered
+/// hop by hop, so they are not offered across.
+fn end_to_end(headers: &[Header]) -> Vec<Header> {
+    let hop_by_hop = |header: &&Header| HOP_BY_HOP.iter().any(|name| name.eq_ignore_ascii_case(&header.name));
+    headers.iter().filter(|header| !hop_by_hop(header)).filter_map(without_100rel).collect()
+}
+
+fn without_100rel(field: &Header) -> Option<Header> {
+    let tags = ["Supported", "Require"].iter().any(|name| name.eq_ignore_ascii_case(&field.name));
+    if !tags || !field.value.contains("100rel") {
+        return Some(field.clone());
+    }
+    let kept: Vec<&str> = field.value.split(',').map(str::trim).filter(|tag| *tag != "100rel").collect();
+    (!kept.is_empty()).then(|| header(&field.name, kept.join(", ")))
+}
+
+/// How an answer of one phone is shown to the other: a challenge that we cannot answer is not theirs to answer either.
+fn shown(status: &Status) -> Status {
+    if matches!(status.code, 401 | 407) { Status::new(403) } else { status.clone() }
+}
+
+fn refusal(error: &StageError, method: &str) -> u16 {
+    match error {
+        StageError::WrongState if method == "INVITE" => 491,
+        StageError::WrongState => 480,
+        StageError::Unknown => 481,
+        StageError::OverQuota(_) => 503,
+        StageError::Denied => 403,
+        StageError::Malformed(_) | StageError::Reserved(_) => 400,
+    }
+}
+
+const HOP_BY_HOP: [&str; 5] = ["Timestamp", "Proxy-Require", "RSeq", "RAck", "Path"];

@@ -86,8 +86,9 @@ fn place(desk: &mut Desk<'_>, call: Option<Call>, asked: Asked, params: Params) 
 }
 
 fn transfer(desk: &mut Desk<'_>, call: Option<Call>, asked: &Asked, params: &Params, target: Party) -> Answered {
-    let Some(mut call) = call.filter(|call| !call.is_ended()) else {
-        return (None, text(404, "no such call"));
+    let mut call = match call {
+        Some(call) if !call.is_ended() => call,
+        over => return (over, text(404, "no such call")),
     };
     if let Err(response) = act_as(desk, &asked.agent) {
         return (Some(call), response);

@@ -1,47 +1,209 @@
-//! stub
-use crate::desk::*;
-use crate::phase::*;
-use crate::record::*;
-use plugboard_sdk::*;
+//! INVITE mode (RFC 3725 flow IV): the calling phone is called with an offer without media, then the called phone
+//! without offer, and both are joined; the controller stays in the path ([`crate::up`]).
+
+use plugboard_sdk::status::Status;
+use plugboard_sdk::{IncomingAck, IncomingCancel, IncomingRequest, IncomingResponse, RequestFailure, StageError};
 use serde::{Deserialize, Serialize};
-#[derive(Debug, Clone, Serialize, Deserialize)]
+
+use crate::desk::{Desk, Timer};
+use crate::join::{JOIN_MS, Join, Joined};
+use crate::local;
+use crate::phase::{Ending, Next};
+use crate::record::{EndedBy, Outcome, Party, Record, Role};
+use crate::ring::{Ring, Ringing};
+use crate::up::Up;
+
+/// An INVITE-mode call, by what it waits for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Invite {
-    Nothing,
+    /// The calling phone's answer.
+    ExpectCalling(Ringing),
+    /// The called phone's answer, which carries its offer.
+    ExpectCalled { calling: u32, ringing: Ringing },
+    /// The calling phone's answer to that offer.
+    Joining(Join),
+    /// Both talk: whatever either wants next.
+    Up(Up),
 }
+
+/// Why there is no transfer.
 #[derive(Debug)]
 pub(crate) enum NoTransfer {
     NotUp,
     Transferring,
     Refused(StageError),
 }
+
 impl Invite {
-    pub fn start(_: &mut Desk<'_>, _: &mut Record) -> Result<Self, StageError> {
-        Err(StageError::Denied)
+    /// Calls the calling party.
+    pub fn start(desk: &mut Desk<'_>, record: &mut Record) -> Result<Self, StageError> {
+        let calling = record.calling.clone();
+        let ringing = Ringing::start(desk, record, Role::Calling, &calling)?;
+        desk.set(Timer::Phase, u64::from(record.options.ring_seconds) * 1000);
+        Ok(Self::ExpectCalling(ringing))
     }
-    pub fn response(self, _: &mut Desk<'_>, _: &mut Record, _: &IncomingResponse) -> Next<Self> {
-        Next::On(self)
+
+    pub fn response(self, desk: &mut Desk<'_>, record: &mut Record, response: &IncomingResponse) -> Next<Self> {
+        match self {
+            Self::ExpectCalling(ringing) => {
+                let ring = ringing.response(desk, record, response);
+                calling_rang(ring, desk, record)
+            }
+            Self::ExpectCalled { calling, ringing } => match ringing.response(desk, record, response) {
+                Ring::Rings(ringing) => Next::On(Self::ExpectCalled { calling, ringing }),
+                Ring::Failed(status) => Next::end(Outcome::new(status, EndedBy::Called)),
+                Ring::Answered(called) => {
+                    desk.set(Timer::Phase, JOIN_MS);
+                    joined(Join::start(desk, record, called, response, calling, false), calling, called.leg, desk)
+                }
+            },
+            Self::Joining(join) => {
+                let (calling, called) = (join.answerer(), join.offerer());
+                joined(join.response(desk, record, response), calling, called, desk)
+            }
+            Self::Up(up) => up.response(desk, record, response).map(Self::Up),
+        }
     }
-    pub fn failure(self, _: &mut Desk<'_>, _: &mut Record, _: &RequestFailure) -> Next<Self> {
-        Next::On(self)
+
+    pub fn failure(self, desk: &mut Desk<'_>, record: &mut Record, failure: &RequestFailure) -> Next<Self> {
+        match self {
+            Self::ExpectCalling(ringing) => calling_rang(ringing.failure(failure), desk, record),
+            Self::ExpectCalled { calling, ringing } => match ringing.failure(failure) {
+                Ring::Failed(status) => Next::end(Outcome::new(status, EndedBy::Called)),
+                Ring::Rings(ringing) => Next::On(Self::ExpectCalled { calling, ringing }),
+                Ring::Answered(_) => Next::end(Outcome::new(Status::new(500), EndedBy::Called)),
+            },
+            Self::Joining(join) => {
+                let (calling, called) = (join.answerer(), join.offerer());
+                joined(join.failure(failure), calling, called, desk)
+            }
+            Self::Up(up) => up.failure(desk, record, failure).map(Self::Up),
+        }
     }
-    pub fn request(self, _: &mut Desk<'_>, _: &mut Record, _: &IncomingRequest) -> Next<Self> {
-        Next::On(self)
+
+    pub fn request(self, desk: &mut Desk<'_>, record: &mut Record, request: &IncomingRequest) -> Next<Self> {
+        match self {
+            Self::Up(up) => up.request(desk, record, request).map(Self::Up),
+            _ if request.method == "BYE" => hung_up(desk, record, request),
+            Self::Joining(join) if request.method == "INVITE" => {
+                // RFC 3261 §14.2: ours is in progress. While it waits for its retry, the phone that sent the 491 is
+                // served; the called phone's own INVITE still wants its ACK.
+                if join.reinvite().is_some() || request.leg.value == join.offerer() {
+                    desk.answer(request.transaction.value, 491);
+                } else {
+                    local::answer(desk, record, request);
+                }
+                Next::On(Self::Joining(join))
+            }
+            waiting => {
+                local::answer(desk, record, request);
+                Next::On(waiting)
+            }
+        }
     }
-    pub fn timer(self, _: &mut Desk<'_>, _: &mut Record, _: Timer) -> Next<Self> {
-        Next::On(self)
+
+    pub fn timer(self, desk: &mut Desk<'_>, record: &mut Record, timer: Timer) -> Next<Self> {
+        let late = |phrase| Next::end(Outcome::new(Status::with_reason(408, phrase), EndedBy::Timeout));
+        match (self, timer) {
+            (Self::Up(up), timer) => up.timer(desk, record, timer).map(Self::Up),
+            (Self::Joining(join), Timer::Retry) => {
+                let (calling, called) = (join.answerer(), join.offerer());
+                joined(join.retry(desk, record, false), calling, called, desk)
+            }
+            (Self::ExpectCalling(_), Timer::Phase) => late("No answer from the calling party"),
+            (Self::ExpectCalled { .. }, Timer::Phase) => late("No answer from the called party"),
+            (Self::Joining(_), Timer::Phase) => late("The calling party did not take the session"),
+            (waiting, _) => Next::On(waiting),
+        }
     }
-    pub fn ack(&mut self, _: &mut Desk<'_>, _: &mut Record, _: &IncomingAck) {}
-    pub fn cancel(&mut self, _: &mut Desk<'_>, _: &IncomingCancel) {}
-    pub fn phase(&self) -> &'static str {
-        ""
+
+    pub fn ack(&mut self, desk: &mut Desk<'_>, record: &mut Record, ack: &IncomingAck) {
+        if let Self::Up(up) = self {
+            up.ack(desk, record, ack);
+        }
     }
+
+    pub fn cancel(&mut self, desk: &mut Desk<'_>, cancel: &IncomingCancel) {
+        if let Self::Up(up) = self {
+            up.cancel(desk, cancel);
+        }
+    }
+
+    /// Transfers the called party to a target.
+    pub fn transfer(
+        &mut self,
+        desk: &mut Desk<'_>,
+        record: &mut Record,
+        target: Party,
+        ring_seconds: u32,
+    ) -> Result<(), NoTransfer> {
+        match self {
+            Self::Up(up) => up.transfer(desk, record, target, ring_seconds),
+            Self::ExpectCalling(_) | Self::ExpectCalled { .. } | Self::Joining(_) => Err(NoTransfer::NotUp),
+        }
+    }
+
     pub fn is_up(&self) -> bool {
-        false
+        matches!(self, Self::Up(_))
     }
+
+    /// The requests of the phones that want a final response.
     pub fn owed(&self) -> Vec<u32> {
-        Vec::new()
+        match self {
+            Self::Up(up) => up.owed(),
+            Self::ExpectCalling(_) | Self::ExpectCalled { .. } | Self::Joining(_) => Vec::new(),
+        }
     }
-    pub fn transfer(&mut self, _: &mut Desk<'_>, _: &mut Record, _: Party, _: u32) -> Result<(), NoTransfer> {
-        Err(NoTransfer::NotUp)
+
+    /// What the call waits for, in a word.
+    pub fn phase(&self) -> &'static str {
+        match self {
+            Self::ExpectCalling(_) => "calling",
+            Self::ExpectCalled { .. } => "called",
+            Self::Joining(_) => "joining",
+            Self::Up(up) if up.is_transferring() => "transferring",
+            Self::Up(_) => "up",
+        }
     }
+}
+
+fn calling_rang(ring: Ring, desk: &mut Desk<'_>, record: &mut Record) -> Next<Invite> {
+    let answered = match ring {
+        Ring::Rings(ringing) => return Next::On(Invite::ExpectCalling(ringing)),
+        Ring::Failed(status) => return Next::end(Outcome::new(status, EndedBy::Calling)),
+        Ring::Answered(answered) => answered,
+    };
+    desk.ack(answered.invite, Vec::new(), Vec::new());
+    let called = record.called.clone();
+    match Ringing::start(desk, record, Role::Called, &called) {
+        Err(_) => Next::end(Outcome::new(Status::new(503), EndedBy::Host)),
+        Ok(ringing) => {
+            desk.set(Timer::Phase, u64::from(record.options.ring_seconds) * 1000);
+            Next::On(Invite::ExpectCalled { calling: answered.leg, ringing })
+        }
+    }
+}
+
+fn joined(joined: Joined, calling: u32, called: u32, desk: &mut Desk<'_>) -> Next<Invite> {
+    match joined {
+        Joined::Pending(join) => Next::On(Invite::Joining(join)),
+        Joined::Failed { status, .. } => Next::end(Outcome::new(status, EndedBy::Calling)),
+        Joined::Done => {
+            desk.clear(Timer::Retry);
+            Next::On(Invite::Up(Up::start(desk, calling, called)))
+        }
+    }
+}
+
+/// A phone hung up before both were joined.
+fn hung_up(desk: &mut Desk<'_>, record: &mut Record, bye: &IncomingRequest) -> Next<Invite> {
+    desk.answer(bye.transaction.value, 200);
+    let mut ended_by = EndedBy::Calling;
+    if let Some(leg) = record.leg_mut(bye.leg.value) {
+        leg.over(Status::new(200));
+        if leg.role == Role::Called {
+            ended_by = EndedBy::Called;
+        }
+    }
+    Next::End(Ending::by_bye(Outcome::new(Status::new(487), ended_by), bye))
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::desk::{Desk, Sent, Timer};
 use crate::local;
 use crate::phase::Next;
-use crate::record::{EndedBy, LegState, Outcome, Party, Record, Role};
+use crate::record::{EndedBy, Outcome, Party, Record, Role};
 use crate::ring::{Answered, Ring, Ringing};
 
 /// A REFER-mode call, by what it waits for.
@@ -140,14 +140,14 @@ impl Refer {
     /// The calling phone said BYE: after it took the REFER that is the end of a call handed over.
     fn hung_up(self, desk: &mut Desk<'_>, record: &mut Record, bye: &IncomingRequest) -> Next<Self> {
         desk.answer(bye.transaction.value, 200);
-        let was_up = record.leg(bye.leg.value).is_some_and(|leg| leg.state == LegState::Up);
         if let Some(leg) = record.leg_mut(bye.leg.value) {
             leg.over(Status::new(200));
         }
         let outcome = match self {
             Self::ExpectNotify { .. } => Outcome::new(Status::new(202), EndedBy::HandedOver),
-            Self::ExpectAnswer(_) if !was_up => return Next::On(self),
-            _ => Outcome::new(Status::new(487), EndedBy::Calling),
+            Self::ExpectAnswer(_) | Self::ExpectReferResponse { .. } => {
+                Outcome::new(Status::new(487), EndedBy::Calling)
+            }
         };
         Next::end(outcome)
     }

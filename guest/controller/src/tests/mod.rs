@@ -1,6 +1,12 @@
 //! The specification of the controller, as a client and the phones see it.
 
+mod forward;
+mod invite;
 mod refer;
+mod report;
+mod rest;
+mod transfer;
+mod walk;
 
 use plugboard_sdk::testkit::{Effect, Kit};
 
@@ -62,4 +68,69 @@ fn assert_over(kit: &mut Kit<CallController>, code: u16, ended_by: &str) {
     assert_eq!(report["outcome"]["ended_by"], ended_by, "{report}");
     let legs = report["legs"].as_array().expect("a list");
     assert!(legs.iter().all(|leg| leg["state"] == "over" && leg["outcome"]["code"].is_number()), "{report}");
+}
+
+/// A session description of a phone, with audio on this port.
+fn sdp(user: &str, version: u64, port: u16) -> Vec<u8> {
+    format!(
+        "v=0\r\no={user} 77 {version} IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\nm=audio {port} RTP/AVP 0\r\n"
+    )
+    .into_bytes()
+}
+
+fn origin(description: &[u8]) -> plugboard_sdk::sdp::Origin {
+    plugboard_sdk::sdp::Origin::of(description).expect("a session description")
+}
+
+/// The ACK of this INVITE.
+fn acknowledged(effects: &[Effect], invite: u32) -> Option<Vec<u8>> {
+    effects.iter().find_map(|effect| match effect {
+        Effect::Ack { transaction, body, .. } if *transaction == invite => Some(body.clone()),
+        _ => None,
+    })
+}
+
+/// The legs that were released, each with its Reason.
+fn released(effects: &[Effect]) -> Vec<(u32, String)> {
+    let released = effects.iter().filter_map(|effect| match effect {
+        Effect::Release { leg, headers, .. } => Some((*leg, headers)),
+        _ => None,
+    });
+    released.map(|(leg, headers)| (leg, headers.iter().map(|header| header.value.as_str()).collect())).collect()
+}
+
+/// The response that a request of a phone got: status, reason phrase, header fields, body.
+fn answered(effects: &[Effect], wanted: u32) -> Option<(u16, Vec<plugboard_sdk::Header>, Vec<u8>)> {
+    effects.iter().rev().find_map(|effect| match effect {
+        Effect::Respond { transaction, status, headers, body, .. } if *transaction == wanted => {
+            Some((*status, headers.clone(), body.clone()))
+        }
+        _ => None,
+    })
+}
+
+const INVITE_CALL: &str = "/callcontroller/alice/bob?sipMethod=INVITE";
+/// The legs of a call that was placed first.
+const ALICE: u32 = 1;
+const BOB: u32 = 2;
+
+/// An INVITE-mode call that is up.
+fn up() -> Kit<CallController> {
+    let mut kit = kit();
+    join(&mut kit);
+    kit
+}
+
+/// Brings an INVITE-mode call up.
+fn join(kit: &mut Kit<CallController>) {
+    assert_eq!(kit.http("POST", INVITE_CALL).status, 200);
+    let (_, alice, _) = called(&kit.take_effects());
+    kit.respond(alice, 200, &sdp("alice", 1, 0));
+    let (_, bob, _) = called(&kit.take_effects());
+    kit.respond(bob, 180, b"");
+    kit.respond(bob, 200, &sdp("bob", 5, 6000));
+    let (reinvite, ..) = requested(&kit.take_effects(), "INVITE");
+    kit.respond(reinvite, 200, &sdp("alice", 2, 4000));
+    assert!(acknowledged(&kit.take_effects(), bob).is_some());
+    assert_eq!(report(kit)["phase"], "up");
 }

@@ -124,6 +124,13 @@ impl<C: Controller> Kit<C> {
         open.map(|(id, request)| (*id, request.leg, request.method.clone())).collect()
     }
 
+    /// The leg of a transaction of the current call, whoever sent the request.
+    pub fn leg_of(&self, transaction: u32) -> Option<u32> {
+        let world = &self.calls.get(&self.current)?.world;
+        let sent = world.sent.get(&transaction).map(|sent| sent.leg);
+        sent.or_else(|| world.received.get(&transaction).map(|request| request.leg))
+    }
+
     /// The final response that a request of a phone got.
     pub fn answer_to(&self, transaction: u32) -> Option<u16> {
         let call = self.calls.get(&self.current)?;
@@ -353,6 +360,8 @@ impl<C: Controller> Kit<C> {
         };
         let mut desk = self.desk(call, principal);
         let told = format!("{event:?}");
+        // A client may place a new call over one that has ended.
+        let replaceable = matches!(&event, Event::Http(arrival) if arrival.request.method == "POST");
         let state = handle::<C>(&context, call.state.as_deref(), event, &mut desk)?;
         let Desk { mut world, effects, cache, .. } = desk;
         let owing = world.sent.iter().find(|(_, sent)| sent.owes_ack && sent.answered == Some(0));
@@ -366,18 +375,17 @@ impl<C: Controller> Kit<C> {
         assert!(bytes <= self.state_bytes_max, "a state of {bytes} bytes after {told}");
         self.cache = cache;
         self.effects.extend(effects);
-        self.check_terminal(key, state.as_deref(), &told);
+        self.check_terminal(key, state.as_deref(), replaceable, &told);
         if let Some(call) = self.calls.get_mut(key) {
             *call = Call { state, world, ended_by_host: None, terminal: call.terminal.take(), ..*call };
         }
         Ok(())
     }
 
-    fn check_terminal(&mut self, key: &str, state: Option<&[u8]>, told: &str) {
+    fn check_terminal(&mut self, key: &str, state: Option<&[u8]>, replaceable: bool, told: &str) {
         let (Some(terminal), Some(state), Some(call)) = (self.terminal, state, self.calls.get_mut(key)) else { return };
         let status = terminal(&codec::decode(C::SCHEMA, state).expect("the controller encoded it"));
-        let replaced = told.starts_with("Http");
-        if let (Some(before), false) = (&call.terminal, replaced) {
+        if let (Some(before), false) = (&call.terminal, replaceable) {
             assert_eq!(status.as_ref(), Some(before), "a second terminal status after {told}");
         }
         call.terminal = status;

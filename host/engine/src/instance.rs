@@ -1,0 +1,74 @@
+//! One instance of a component, and what its crashes mean.
+
+use crate::bindings::{CallController, CallControllerPre, Guest};
+use crate::limits::EngineLimits;
+use crate::ticker::Ticker;
+use crate::visit::Visit;
+use plugboard_calls::logic::Breakdown;
+use plugboard_calls::stage::Stage;
+use std::time::Duration;
+use wasmtime::{PoolConcurrencyLimitError, Store, Trap};
+
+/// An instance and its store. After a [`Breakdown`] other than a fault its memory is in no known state.
+pub(crate) struct Instance {
+    store: Store<Visit>,
+    exports: CallController,
+    events: u32,
+}
+
+impl Instance {
+    /// Makes one. The component's start function, if it has one, runs under the deadline and can stage nothing.
+    pub(crate) fn new(component: &CallControllerPre<Visit>, limits: &EngineLimits) -> Result<Self, Breakdown> {
+        let mut store = Store::new(component.engine(), Visit::new(limits));
+        store.limiter(|visit| &mut visit.growth);
+        store.set_hostcall_fuel(limits.transfer_bytes);
+        store.set_epoch_deadline(Ticker::epochs(limits.event_deadline));
+        match component.instantiate(&mut store) {
+            Ok(exports) => Ok(Self { store, exports, events: 0 }),
+            Err(error) => Err(breakdown(&error, store.data(), limits.event_deadline)),
+        }
+    }
+
+    /// Calls an export. The stage comes back, whatever happened.
+    pub(crate) fn call<T>(
+        &mut self,
+        deadline: Duration,
+        stage: Option<Stage>,
+        may_stage: bool,
+        export: impl FnOnce(&Guest, &mut Store<Visit>) -> wasmtime::Result<T>,
+    ) -> (Option<Stage>, Result<T, Breakdown>) {
+        self.events = self.events.saturating_add(1);
+        self.store.data_mut().begin(stage, may_stage);
+        self.store.set_epoch_deadline(Ticker::epochs(deadline));
+        let outcome = export(self.exports.plugboard_call_control_controller(), &mut self.store)
+            .map_err(|error| breakdown(&error, self.store.data(), deadline));
+        (self.store.data_mut().end(), outcome)
+    }
+
+    /// Whether it may be used for another event, going by age and size.
+    pub(crate) fn is_fit(&self, limits: &EngineLimits) -> bool {
+        self.events < limits.events_per_instance && self.store.data().growth.memory_bytes <= limits.memory_kept_bytes
+    }
+}
+
+fn breakdown(error: &wasmtime::Error, visit: &Visit, deadline: Duration) -> Breakdown {
+    if error.is::<PoolConcurrencyLimitError>() {
+        return Breakdown::Busy("instances");
+    }
+    match error.downcast_ref::<Trap>() {
+        Some(Trap::Interrupt) => {
+            return Breakdown::Deadline(u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX));
+        }
+        // What Rust does when an allocation fails; other languages do the like.
+        Some(Trap::UnreachableCodeReached) if visit.growth.refused.is_some() => {
+            return Breakdown::Limit(visit.growth.refused.unwrap_or("memory_bytes"));
+        }
+        _ => {}
+    }
+    let cause = error.root_cause().to_string();
+    // wasmtime keeps the type of this error to itself.
+    if cause.contains("fuel allocated for hostcalls has been exhausted") {
+        return Breakdown::Limit("transfer_bytes");
+    }
+    Breakdown::Trap(cause)
+}

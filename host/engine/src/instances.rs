@@ -1,0 +1,112 @@
+//! The instances of one version.
+//!
+//! An event takes an idle instance, the one used last, or makes one. Afterwards the instance is idle again, for any
+//! call of the same version: a guest keeps nothing between events, so it does not matter which one serves which call.
+//! An instance never serves another version, and so never another tenant.
+//!
+//! The life of an instance ends
+//! - after a trap, a missed deadline or a broken limit: the guest was stopped midway and its memory is not to be trusted;
+//! - after [`EngineLimits::events_per_instance`] events, so that what leaks in a guest does not add up;
+//! - when its memory has grown beyond [`EngineLimits::memory_kept_bytes`];
+//! - when all instances of the host are taken and another version needs one: then the idle ones of all versions go;
+//! - with its version.
+//!
+//! A fault that the guest returns ends nothing: it is an answer like any other.
+
+use crate::bindings::CallControllerPre;
+use crate::engine::Engine;
+use crate::instance::Instance;
+use crate::limits::EngineLimits;
+use crate::stats::Counters;
+use crate::visit::Visit;
+use plugboard_calls::logic::Breakdown;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// The instances of one version, idle and at work.
+pub(crate) struct Instances {
+    pub(crate) engine: Engine,
+    component: CallControllerPre<Visit>,
+    idle: Mutex<Vec<Instance>>,
+    /// Idle and lent ones.
+    alive: AtomicUsize,
+    pub(crate) counters: Counters,
+}
+
+/// An instance at work. Dropped, it is thrown away, unless it was [given back](Lease::give_back).
+pub(crate) struct Lease<'a> {
+    instances: &'a Instances,
+    instance: Option<Instance>,
+}
+
+impl Instances {
+    pub(crate) fn new(engine: Engine, component: CallControllerPre<Visit>) -> Self {
+        Self { engine, component, idle: Mutex::default(), alive: AtomicUsize::new(0), counters: Counters::default() }
+    }
+
+    /// An instance for one event; [`Breakdown::Busy`] at once when there is no room for one more.
+    pub(crate) fn take(&self) -> Result<Lease<'_>, Breakdown> {
+        if let Some(instance) = self.idle().pop() {
+            return Ok(Lease { instances: self, instance: Some(instance) });
+        }
+        let most = self.limits().instances_per_version;
+        self.alive
+            .fetch_update(Relaxed, Relaxed, |alive| (alive < most).then_some(alive + 1))
+            .map_err(|_| Breakdown::Busy("instances_per_version"))?;
+        let mut lease = Lease { instances: self, instance: None };
+        self.counters.instances_made.fetch_add(1, Relaxed);
+        lease.instance = Some(self.make()?);
+        Ok(lease)
+    }
+
+    /// Throws the idle instances away; how many those were.
+    pub(crate) fn clear(&self) -> usize {
+        let idle = std::mem::take(&mut *self.idle());
+        self.dropped(idle.len());
+        idle.len()
+    }
+
+    fn make(&self) -> Result<Instance, Breakdown> {
+        match Instance::new(&self.component, self.limits()) {
+            Err(Breakdown::Busy(_)) if self.engine.reclaim() > 0 => Instance::new(&self.component, self.limits()),
+            made => made,
+        }
+    }
+
+    fn limits(&self) -> &EngineLimits {
+        self.engine.limits()
+    }
+
+    /// A panic elsewhere leaves the list whole.
+    fn idle(&self) -> MutexGuard<'_, Vec<Instance>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn dropped(&self, number: usize) {
+        self.alive.fetch_sub(number, Relaxed);
+        self.counters.instances_dropped.fetch_add(number as u64, Relaxed);
+    }
+}
+
+impl Lease<'_> {
+    pub(crate) fn instance(&mut self) -> &mut Instance {
+        self.instance.as_mut().expect("a lease is handed out with its instance")
+    }
+
+    /// The event is over. The instance is kept if the outcome and its age and size allow.
+    pub(crate) fn give_back<T>(mut self, outcome: &Result<T, Breakdown>) {
+        let whole = matches!(outcome, Ok(_) | Err(Breakdown::Fault(_)));
+        if let Some(instance) = self.instance.take_if(|instance| whole && instance.is_fit(self.instances.limits())) {
+            self.instances.idle().push(instance);
+            // It lives on, so its end is not counted.
+            std::mem::forget(self);
+        }
+    }
+}
+
+impl Drop for Lease<'_> {
+    fn drop(&mut self) {
+        self.instance = None;
+        self.instances.dropped(1);
+    }
+}

@@ -1,0 +1,201 @@
+//! From bytes to a version. Each step is a type that only the step before it can make, so nothing that was not checked,
+//! compiled and tried can ever be given a call:
+//!
+//! [`Engine::check`] → [`Checked`] → [`Compiled`] → [`Tried`] → [`Version`]
+
+use crate::bindings::CallControllerPre;
+use crate::check::check;
+use crate::engine::Engine;
+use crate::error::Error;
+use crate::instances::Instances;
+use crate::version::{Version, VersionId};
+use crate::visit::Visit;
+use plugboard_calls::contract::Description;
+use sha2::{Digest, Sha256};
+use std::fmt;
+use std::sync::Arc;
+use wasmtime::component::Component;
+
+/// Longest name and version that a component may give itself, in bytes.
+pub const NAME_BYTES_MAX: usize = 64;
+/// Longest HTTP prefix, in bytes.
+pub const HTTP_PREFIX_BYTES_MAX: usize = 256;
+
+/// SHA-256 of a component's bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ComponentHash([u8; 32]);
+
+impl ComponentHash {
+    /// The 32 bytes.
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl fmt::Display for ComponentHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for ComponentHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// A component of allowed size that imports the contract and nothing else.
+pub struct Checked {
+    engine: Engine,
+    bytes: Vec<u8>,
+    hash: ComponentHash,
+}
+
+impl Checked {
+    pub(crate) fn new(engine: Engine, bytes: Vec<u8>) -> Result<Self, Error> {
+        check(&bytes, engine.limits().component_bytes)?;
+        let hash = ComponentHash(Sha256::digest(&bytes).into());
+        Ok(Self { engine, bytes, hash })
+    }
+
+    /// The hash of the component.
+    pub fn hash(&self) -> ComponentHash {
+        self.hash
+    }
+
+    /// Compiles it, or loads what an earlier run compiled. Takes a second of processor time for each MiB or so.
+    ///
+    /// # Errors
+    /// [`Error::DoesNotCompile`], [`Error::OtherContract`] and [`Error::MissingExport`], all the component's fault.
+    pub fn compile(self) -> Result<Compiled, Error> {
+        let Self { engine, bytes, hash } = self;
+        let shared = engine.shared();
+        let name = hash.to_string();
+        let kept = shared.compiled.as_ref().and_then(|folder| folder.load(&shared.wasm, &name));
+        let from_disk = kept.is_some();
+        let component = match kept {
+            Some(component) => component,
+            None => {
+                let component = Component::from_binary(&shared.wasm, &bytes)
+                    .map_err(|error| Error::DoesNotCompile(format!("{error:#}")))?;
+                if let Some(folder) = &shared.compiled {
+                    folder.store(&shared.wasm, &name, &component);
+                }
+                component
+            }
+        };
+        let other_contract = |error| Error::OtherContract(format!("{error:#}"));
+        let linked = shared.linker.instantiate_pre(&component).map_err(other_contract)?;
+        let component = CallControllerPre::new(linked).map_err(other_contract)?;
+        Ok(Compiled { engine, component, hash, from_disk })
+    }
+}
+
+/// Machine code that fits the host, of which nothing has run yet.
+pub struct Compiled {
+    engine: Engine,
+    component: CallControllerPre<Visit>,
+    hash: ComponentHash,
+    from_disk: bool,
+}
+
+impl Compiled {
+    /// Whether an earlier run had compiled it.
+    pub fn is_from_disk(&self) -> bool {
+        self.from_disk
+    }
+
+    /// Runs it for the first time: it must say what it is, twice the same, within the deadline and the limits.
+    ///
+    /// # Errors
+    /// [`Error::DescribeFailed`], [`Error::DescribeUnstable`] and [`Error::DescribeInvalid`], all the component's fault.
+    pub fn try_out(self) -> Result<Tried, Error> {
+        let instances = Instances::new(self.engine.clone(), self.component.clone());
+        let mut lease = instances.take().map_err(Error::DescribeFailed)?;
+        let mut describe = || -> Result<Description, Error> {
+            let _running = self.engine.shared().ticker.enter();
+            let deadline = self.engine.limits().event_deadline;
+            let (_, description) =
+                lease.instance().call(deadline, None, false, |guest, store| guest.call_describe(store));
+            description.map(Into::into).map_err(Error::DescribeFailed)
+        };
+        let description = describe()?;
+        if describe()? != description {
+            return Err(Error::DescribeUnstable);
+        }
+        usable(&description)?;
+        Ok(Tried { engine: self.engine, component: self.component, hash: self.hash, description })
+    }
+}
+
+/// A component that runs. The versions made of it share its machine code.
+#[derive(Clone)]
+pub struct Tried {
+    engine: Engine,
+    component: CallControllerPre<Visit>,
+    hash: ComponentHash,
+    description: Description,
+}
+
+impl Tried {
+    /// What it says it is.
+    pub fn description(&self) -> &Description {
+        &self.description
+    }
+
+    /// A version for one tenant, known by the hash of the tenant's configuration. Each version has its own instances.
+    pub fn version(&self, configuration_hash: &[u8; 32]) -> Arc<Version> {
+        let instances = Arc::new(Instances::new(self.engine.clone(), self.component.clone()));
+        self.engine.enlist(&instances);
+        let id = VersionId::new(self.hash, configuration_hash);
+        Arc::new(Version::new(id, self.hash, self.description.clone(), instances))
+    }
+}
+
+fn usable(description: &Description) -> Result<(), Error> {
+    let Description { name, version, http_prefix, state_schema: _ } = description;
+    let invalid = |field, problem| Err(Error::DescribeInvalid { field, problem });
+    let printable = |text: &str| {
+        (1..=NAME_BYTES_MAX).contains(&text.len()) && !text.chars().any(char::is_control) && text.trim() == text
+    };
+    if !printable(name) {
+        return invalid("name", "must be 1 to 64 bytes of printable text");
+    }
+    if !printable(version) {
+        return invalid("version", "must be 1 to 64 bytes of printable text");
+    }
+    if !http_prefix.starts_with('/') {
+        return invalid("http-prefix", "must begin with a slash");
+    }
+    if http_prefix.len() > HTTP_PREFIX_BYTES_MAX
+        || !http_prefix.bytes().all(|byte| byte.is_ascii_graphic() && !b"?#".contains(&byte))
+    {
+        return invalid("http-prefix", "must be a path of at most 256 bytes, percent-encoded");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(change: impl FnOnce(&mut Description)) -> Result<(), Error> {
+        let mut description =
+            Description { name: "n".to_owned(), version: "1".to_owned(), http_prefix: "/".to_owned(), state_schema: 1 };
+        change(&mut description);
+        usable(&description)
+    }
+
+    #[test]
+    fn a_description_is_held_to_its_bounds() {
+        assert!(with(|_| {}).is_ok());
+        assert!(with(|d| d.name = "n".repeat(64)).is_ok());
+        assert!(with(|d| d.name = "n".repeat(65)).is_err());
+        assert!(with(|d| d.name.clear()).is_err());
+        assert!(with(|d| d.version = "1\n".to_owned()).is_err());
+        assert!(with(|d| d.http_prefix = "callcontroller".to_owned()).is_err());
+        assert!(with(|d| d.http_prefix = "/a?b".to_owned()).is_err());
+        assert!(with(|d| d.http_prefix = format!("/{}", "a".repeat(255))).is_ok());
+        assert!(with(|d| d.http_prefix = format!("/{}", "a".repeat(256))).is_err());
+    }
+}

@@ -1,0 +1,96 @@
+//! The clock of deadlines: one thread that advances the engine's epoch while a guest runs, and sleeps while none does,
+//! so that an idle host costs nothing.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::thread::{self, Thread};
+use std::time::{Duration, Instant};
+
+/// Length of an epoch: how exactly a deadline is kept.
+const TICK: Duration = Duration::from_millis(5);
+/// Ticks without a guest after which the thread goes to sleep; waking it costs a system call.
+const IDLE_TICKS: u32 = 40;
+
+/// A running ticker; its thread ends when it is dropped.
+pub(crate) struct Ticker {
+    shared: Arc<Shared>,
+    thread: Thread,
+}
+
+#[derive(Default)]
+struct Shared {
+    running: AtomicUsize,
+    parked: AtomicBool,
+    stop: AtomicBool,
+}
+
+/// As long as one of these lives, epochs pass.
+pub(crate) struct Running<'a>(&'a Shared);
+
+impl Ticker {
+    /// Starts the thread.
+    pub(crate) fn new(engine: wasmtime::Engine) -> std::io::Result<Self> {
+        let shared = Arc::new(Shared::default());
+        let theirs = Arc::clone(&shared);
+        let handle = thread::Builder::new()
+            .name("guest-deadlines".to_owned())
+            .spawn(move || theirs.tick_until_stopped(&engine))?;
+        Ok(Self { shared, thread: handle.thread().clone() })
+    }
+
+    /// A guest is about to run.
+    pub(crate) fn enter(&self) -> Running<'_> {
+        self.shared.running.fetch_add(1, SeqCst);
+        if self.shared.parked.load(SeqCst) {
+            self.thread.unpark();
+        }
+        Running(&self.shared)
+    }
+
+    /// How many epochs from now a deadline is: at least that long, at most one tick longer.
+    pub(crate) fn epochs(deadline: Duration) -> u64 {
+        u64::try_from(deadline.as_nanos().div_ceil(TICK.as_nanos())).unwrap_or(u64::MAX).saturating_add(1)
+    }
+}
+
+impl Drop for Ticker {
+    fn drop(&mut self) {
+        self.shared.stop.store(true, SeqCst);
+        self.thread.unpark();
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.0.running.fetch_sub(1, SeqCst);
+    }
+}
+
+impl Shared {
+    fn tick_until_stopped(&self, engine: &wasmtime::Engine) {
+        let mut idle_ticks = 0;
+        let mut ticked = Instant::now();
+        while !self.stop.load(SeqCst) {
+            if self.running.load(SeqCst) > 0 {
+                idle_ticks = 0;
+            } else if idle_ticks < IDLE_TICKS {
+                idle_ticks += 1;
+            } else {
+                // A guest that enters now sees `parked`, or is seen here: both sides write before they read.
+                self.parked.store(true, SeqCst);
+                while self.running.load(SeqCst) == 0 && !self.stop.load(SeqCst) {
+                    thread::park();
+                }
+                self.parked.store(false, SeqCst);
+                idle_ticks = 0;
+                ticked = Instant::now();
+            }
+            thread::sleep(TICK);
+            // On a busy machine a sleep takes longer; the epochs that were missed are made up for.
+            while ticked.elapsed() >= TICK {
+                ticked += TICK;
+                engine.increment_epoch();
+            }
+        }
+    }
+}

@@ -11,7 +11,9 @@ use plugboard_sip::message::{Headers, Request, Response};
 use plugboard_sip::name_addr::NameAddr;
 use plugboard_sip::uri::Uri;
 use plugboard_sip::values::MaxForwards;
-use plugboard_sip::{Destination, HeaderName, Host, Message, Method, SipUri, Status, Text, Time, Transport, Value, Via};
+use plugboard_sip::{
+    Destination, HeaderName, Host, Message, Method, SipUri, Status, Text, Time, Transport, Value, Via,
+};
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
@@ -184,7 +186,8 @@ impl Router {
     fn challenge(&mut self, request: &Request, status: Status, header: HeaderName) -> Response {
         self.challenged += 1;
         let nonce = self.hasher.hash_one(self.challenged);
-        let value = format!("Digest realm=\"{}\", nonce=\"{nonce:016x}\", algorithm=SHA-256, qop=\"auth\"", self.domain);
+        let value =
+            format!("Digest realm=\"{}\", nonce=\"{nonce:016x}\", algorithm=SHA-256, qop=\"auth\"", self.domain);
         let mut response = reply(request, status);
         response.headers.push(header, value);
         response

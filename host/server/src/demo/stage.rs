@@ -91,7 +91,12 @@ impl Stage {
     ///
     /// # Errors
     /// When it does not become so, with what it is.
-    pub async fn follow(&mut self, path: &str, what: &str, condition: impl Fn(&Value) -> bool) -> anyhow::Result<Value> {
+    pub async fn follow(
+        &mut self,
+        path: &str,
+        what: &str,
+        condition: impl Fn(&Value) -> bool,
+    ) -> anyhow::Result<Value> {
         let deadline = Instant::now() + PATIENCE;
         loop {
             let status = self.https.get(path).await?;
@@ -130,7 +135,8 @@ fn configuration(folder: &Path, proxy: &Proxy) -> String {
 }
 
 fn real_configuration(folder: &Path, proxy: &Proxy, server: &Server) -> String {
-    let address = |address: Option<std::net::SocketAddr>| address.map_or("off".to_owned(), |address| address.to_string());
+    let address =
+        |address: Option<std::net::SocketAddr>| address.map_or("off".to_owned(), |address| address.to_string());
     let addresses =
         [address(server.https), address(server.digest), server.admin.to_string(), address(server.udp.first().copied())];
     toml(folder, proxy, addresses.each_ref().map(String::as_str))

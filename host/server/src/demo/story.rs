@@ -30,7 +30,10 @@ pub async fn refer_call(stage: &mut Stage, show: &mut Show) -> anyhow::Result<()
     show.check(outcome(&status) == (202, "handed-over"), "the status says that the call was handed over");
     let codes: Vec<String> = lines(&status).into_iter().filter(|line| line.starts_with("INVITE")).collect();
     let expected = ["100 Trying", "407 Proxy Authentication Required", "100 Trying", "180 Ringing", "200 OK"];
-    show.check(codes == expected.map(|line| format!("INVITE SIP/2.0 {line}")), "alice's INVITE: 100, 407, 100, 180, 200");
+    show.check(
+        codes == expected.map(|line| format!("INVITE SIP/2.0 {line}")),
+        "alice's INVITE: 100, 407, 100, 180, 200",
+    );
     heard(show, &stage.alice, &["INVITE", "ACK", "REFER", "BYE"]).await;
     heard(show, &stage.bob, &["INVITE", "ACK"]).await;
     stage.alice.hang_up();

@@ -116,7 +116,11 @@ impl Net {
         self.pass(Duration::from_millis(1));
         let answer = self.arrived.first().cloned().unwrap_or_default();
         assert!(answer.starts_with("SIP/2.0 200 OK") && answer.contains("m=audio"), "{answer}");
-        let tag = answer.split("\r\nTo: ").nth(1).and_then(|rest| rest.split("\r\n").next()).and_then(|to| to.split(";tag=").nth(1));
+        let tag = answer
+            .split("\r\nTo: ")
+            .nth(1)
+            .and_then(|rest| rest.split("\r\n").next())
+            .and_then(|to| to.split(";tag=").nth(1));
         let tag = format!(";tag={}", tag.expect("a 200 has a To tag"));
         self.say(&request("ACK", &tag, 1, ""));
         tag

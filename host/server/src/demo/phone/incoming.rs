@@ -60,7 +60,14 @@ impl Line {
     }
 
     /// Answers with a bare status.
-    pub(super) fn reply(&mut self, now: Time, server: ServerId, request: &Request, status: Status, out: &mut Datagrams) {
+    pub(super) fn reply(
+        &mut self,
+        now: Time,
+        server: ServerId,
+        request: &Request,
+        status: Status,
+        out: &mut Datagrams,
+    ) {
         let tag = self.fresh_name();
         self.respond(now, server, Response::to(request, status, status.default_reason(), &tag), out);
     }

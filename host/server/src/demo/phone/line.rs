@@ -117,7 +117,12 @@ impl Line {
     }
 
     /// The header that answers a challenge, if the password does.
-    pub(super) fn credentials(&mut self, response: &Response, method: &Method, uri: &str) -> Option<(HeaderName, String)> {
+    pub(super) fn credentials(
+        &mut self,
+        response: &Response,
+        method: &Method,
+        uri: &str,
+    ) -> Option<(HeaderName, String)> {
         let (asked, given) = match response.status.code() {
             401 => (HeaderName::WwwAuthenticate, HeaderName::Authorization),
             407 => (HeaderName::ProxyAuthenticate, HeaderName::ProxyAuthorization),

@@ -19,7 +19,9 @@ impl Line {
         self.notify(now, index, Status::TRYING, Status::TRYING.default_reason(), out);
         let (target, headers) = split(&target);
         let (local_tag, call_id) = (self.fresh_name(), self.fresh_name());
-        let Ok(local) = NameAddr::parse(&Text::from(format!("<{}>;tag={local_tag}", self.own_address()))) else { return };
+        let Ok(local) = NameAddr::parse(&Text::from(format!("<{}>;tag={local_tag}", self.own_address()))) else {
+            return;
+        };
         let Ok(remote) = NameAddr::parse(&Text::from(format!("<{target}>"))) else { return };
         self.calls.push(Call {
             phase: Phase::Calling,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use bytes::Bytes;
 use plugboard_sip::admit::{RefusalReason, admit};
-use plugboard_sip::parse::Limits;
+use plugboard_sip::parse::{Limits, parse_datagram};
 use plugboard_sip::transport::{Destination, Transport};
 use plugboard_sip::validate::{Served, unsupported};
 use plugboard_sip::{HeaderName, Message};
@@ -116,6 +116,27 @@ fn a_second_request_behind_the_first_is_dropped() {
     };
     assert!(request.body.is_empty());
     assert!(!request.headers.contains(&HeaderName::ContentType));
+}
+
+#[test]
+fn every_answer_can_be_read_and_goes_back_to_the_sender() {
+    let mut answers = 0;
+    for file in fs::read_dir(folder()).expect("the folder").map(|entry| entry.expect("a file").path()) {
+        if file.extension().is_none_or(|extension| extension != "dat") {
+            continue;
+        }
+        let datagram = Bytes::from(fs::read(&file).expect("a torture message"));
+        let Some((to, bytes)) = admit(datagram, source(), &Limits::default()).err().and_then(|refusal| refusal.answer)
+        else {
+            continue;
+        };
+        let answer = parse_datagram(bytes, &Limits::default()).expect("we send what can be parsed");
+        assert!(matches!(answer, Message::Response(_)));
+        assert!(answer.headers().contains(&HeaderName::Via), "{}", file.display());
+        assert_eq!(to.remote.ip(), source().remote.ip(), "{}", file.display());
+        answers += 1;
+    }
+    assert!(answers > 15, "{answers}");
 }
 
 #[test]

@@ -6,12 +6,15 @@ use crate::text::is_token;
 /// The most challenges that are read from one header field.
 pub(super) const MAX_CHALLENGES: usize = 16;
 
+/// The most fields that one challenge or set of credentials may have; the RFCs name a dozen.
+pub(super) const MAX_FIELDS: usize = 32;
+
 /// One challenge, or one set of credentials.
 #[derive(Debug, Default)]
 pub(super) struct Scheme<'a> {
     pub(super) name: &'a str,
     fields: Vec<(&'a str, String)>,
-    /// A field came twice, or something was no field.
+    /// A field came twice, there were too many, or something was no field.
     malformed: bool,
 }
 
@@ -24,6 +27,10 @@ impl Scheme<'_> {
     /// The value of a field, without quotes and escapes.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
         self.fields.iter().find(|(own, _)| own.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+    }
+
+    fn has_room_for(&self, name: &str) -> bool {
+        self.fields.len() < MAX_FIELDS && self.get(name).is_none()
     }
 }
 
@@ -40,7 +47,7 @@ pub(super) fn parse(value: &str) -> Vec<Scheme<'_>> {
         }
         let Some(current) = schemes.last_mut() else { break };
         match split_field(field) {
-            Some((name, value)) if current.get(name).is_none() => current.fields.push((name, value)),
+            Some((name, value)) if current.has_room_for(name) => current.fields.push((name, value)),
             None if field.is_empty() => {}
             _ => current.malformed = true,
         }
@@ -108,6 +115,16 @@ mod tests {
             assert!(!parse(bad).iter().any(Scheme::is_digest), "{bad}");
         }
         assert!(parse("Digest a=\"1").is_empty(), "an open quote");
+    }
+
+    #[test]
+    fn the_number_of_fields_is_bounded() {
+        let value = |count: usize| {
+            let fields: Vec<String> = (0..count).map(|field| format!("f{field}=1")).collect();
+            format!("Digest {}", fields.join(", "))
+        };
+        assert!(parse(&value(MAX_FIELDS))[0].is_digest());
+        assert!(!parse(&value(MAX_FIELDS + 1))[0].is_digest());
     }
 
     #[test]

@@ -152,6 +152,7 @@ fn credentials_that_cannot_be_judged() {
     }
     let short = Authorization::parse(good).expect("well-formed");
     assert!(!verify(&short, &Secret::password("p"), "GET", b""), "a response of the wrong length");
+    assert!(!format!("{short:?}").contains("00"), "the proof is not printed");
 }
 
 #[test]

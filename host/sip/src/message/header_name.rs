@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
+use std::mem;
 
 use bytes::Bytes;
 
@@ -38,16 +39,6 @@ macro_rules! header_names {
                 match &*lower {
                     $($lower $(| $compact)? => Some(HeaderName::$variant),)*
                     _ => None,
-                }
-            }
-
-            /// A number for each known name; none for others.
-            fn ordinal(&self) -> Option<usize> {
-                #[allow(non_camel_case_types, clippy::upper_case_acronyms)]
-                enum Ordinal { $($variant,)* }
-                match self {
-                    $(HeaderName::$variant => Some(Ordinal::$variant as usize),)*
-                    HeaderName::Other(_) => None,
                 }
             }
 
@@ -187,7 +178,7 @@ impl PartialEq for HeaderName {
     fn eq(&self, other: &HeaderName) -> bool {
         match (self, other) {
             (HeaderName::Other(one), HeaderName::Other(two)) => one.as_str().eq_ignore_ascii_case(two.as_str()),
-            _ => self.ordinal() == other.ordinal(),
+            _ => mem::discriminant(self) == mem::discriminant(other),
         }
     }
 }
@@ -196,7 +187,7 @@ impl Eq for HeaderName {}
 
 impl Hash for HeaderName {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.ordinal().hash(state);
+        mem::discriminant(self).hash(state);
         if let HeaderName::Other(token) = self {
             token.as_str().bytes().for_each(|byte| state.write_u8(byte.to_ascii_lowercase()));
         }

@@ -1,12 +1,14 @@
 //! Header fields as an ordered multi-map.
 
+use std::fmt;
+
 use crate::message::{HeaderName, Value};
 
 /// The header fields of a message, in the order in which they stand. How many a received message may have is bounded
 /// by [`crate::parse::Limits`].
 ///
 /// Two compare equal when they hold the same fields in the same order.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Default, PartialEq)]
 pub struct Headers(Vec<(HeaderName, Value)>);
 
 impl Headers {
@@ -108,6 +110,18 @@ impl Headers {
     }
 }
 
+/// Credentials are left out: from a proof that was made of a short PIN the PIN can be found.
+impl fmt::Debug for Headers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let secret = Value::from("***");
+        let shown = self.iter().map(|(name, value)| match name {
+            HeaderName::Authorization | HeaderName::ProxyAuthorization => (name, &secret),
+            _ => (name, value),
+        });
+        f.debug_list().entries(shown).finish()
+    }
+}
+
 impl FromIterator<(HeaderName, Value)> for Headers {
     fn from_iter<I: IntoIterator<Item = (HeaderName, Value)>>(fields: I) -> Headers {
         Headers(fields.into_iter().collect())
@@ -202,6 +216,15 @@ mod tests {
         let names: Vec<_> = headers.iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!(names, ["Contact", "Subject"]);
         assert_eq!(headers.get_str(&HeaderName::Contact), Some("<sip:c@h>"));
+    }
+
+    #[test]
+    fn credentials_are_not_printed() {
+        let mut headers = contacts(&["<sip:a@h>"]);
+        headers.push(HeaderName::ProxyAuthorization, "Digest response=\"abc\"");
+        headers.push(HeaderName::Authorization, "Basic abc");
+        let printed = format!("{headers:?}");
+        assert!(printed.contains("<sip:a@h>") && !printed.contains("abc"), "{printed}");
     }
 
     #[test]

@@ -1,0 +1,246 @@
+//! The switch joins the pure core to the machine: it holds the shards, reads the sockets, keeps the time, runs the
+//! guests, and lets out what was committed.
+//!
+//! A packet is read by one of a few threads that block in the socket. That thread admits it, gives it to its shard,
+//! runs the event that comes of it through the guest, commits, and sends: nothing is handed on, and the lock of the
+//! shard is not held while the guest runs. HTTP requests do the same on their own threads, timers on the clock's.
+
+mod drive;
+mod inspect;
+mod parking;
+mod sockets;
+mod threads;
+
+pub use inspect::{Counters, LadderEntry};
+pub use plugboard_calls::shard::{CallSummary, LegSummary};
+
+use parking::Alarm;
+use plugboard_calls::chance::Chance;
+use plugboard_calls::contract::*;
+use plugboard_calls::logic::{Logic, Routed};
+use plugboard_calls::shard::{self, Arrival, Shard, ShardConfig, broken};
+use plugboard_calls::stage::{Setting, Stage, View};
+use plugboard_calls::tenant::Tenant;
+use plugboard_net::clock::Clock;
+use plugboard_net::resolve::Resolver;
+use plugboard_sip::transaction::TimerValues;
+use sockets::Sockets;
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+use tokio::sync::oneshot;
+
+
+/// Shards, in number: calls are spread over them by key, so that threads rarely wait for one another.
+const SHARDS: u8 = 8;
+/// How long an HTTP request waits for the guest's answer.
+const ANSWER_TIME_MAX: Duration = Duration::from_secs(30);
+/// How long the legs of ended calls get to see their BYEs answered at shutdown.
+const FAREWELL_TIME_MAX: Duration = Duration::from_secs(3);
+
+/// What a switch is started with.
+#[derive(Clone, Debug)]
+pub struct SwitchConfig {
+    /// The UDP addresses to bind; port 0 takes a free one.
+    pub udp: Vec<SocketAddr>,
+    /// The host, or `host:port`, that Contact and Via say instead of the bound address.
+    pub advertise: Option<String>,
+    /// The base values of the SIP timers.
+    pub timers: TimerValues,
+}
+
+/// Why a switch does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum SwitchError {
+    /// The address cannot be bound.
+    #[error("cannot bind the SIP address udp:{address}: {source}")]
+    Bind {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// `advertise` is not a host.
+    #[error("[sip] advertise: {0:?} is not a host name or an address, with or without a port")]
+    Advertise(String),
+    /// A thread cannot be started.
+    #[error("cannot start a thread: {0}")]
+    Thread(std::io::Error),
+}
+
+/// All calls of the process, and the way to them.
+pub struct Switch {
+    shards: Vec<Mutex<Shard>>,
+    sockets: Sockets,
+    clock: Clock,
+    alarm: Alarm,
+    resolver: Resolver,
+    runtime: tokio::runtime::Handle,
+    waiting: Mutex<HashMap<ExchangeId, oneshot::Sender<HttpResponse>>>,
+    next_exchange: AtomicU64,
+    /// Spreads keys over shards, and makes seeds that nobody can guess.
+    hasher: RandomState,
+    counters: inspect::Live,
+    stopping: AtomicBool,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl Switch {
+    /// Binds the sockets and starts the threads. Must be called within a tokio runtime, which runs the look-ups.
+    pub fn start(config: SwitchConfig) -> Result<Arc<Self>, SwitchError> {
+        let sockets = Sockets::bind(&config)?;
+        let hasher = RandomState::new();
+        let mut chance = Chance::new(hasher.hash_one("shards"));
+        let shard = |index| {
+            let (faces, timers, seed) = (sockets.faces().clone(), config.timers, chance.next_u64());
+            Mutex::new(Shard::new(ShardConfig { index, faces, timers, seed }))
+        };
+        let switch = Arc::new(Self {
+            shards: (0..SHARDS).map(shard).collect(),
+            sockets,
+            clock: Clock::start(),
+            alarm: Alarm::default(),
+            resolver: Resolver::default(),
+            runtime: tokio::runtime::Handle::current(),
+            waiting: Mutex::default(),
+            next_exchange: AtomicU64::new(1),
+            hasher,
+            counters: inspect::Live::default(),
+            stopping: AtomicBool::new(false),
+            threads: Mutex::default(),
+        });
+        threads::start(&switch)?;
+        Ok(switch)
+    }
+
+    /// The UDP addresses that were bound.
+    pub fn udp_addresses(&self) -> Vec<SocketAddr> {
+        self.sockets.addresses()
+    }
+
+    /// Asks the tenant's logic about an HTTP request and waits for its answer. When the guest has none, the answer
+    /// says so (500, 503, 504).
+    pub async fn http(
+        self: &Arc<Self>,
+        tenant: &Arc<Tenant>,
+        logic: Arc<dyn Logic>,
+        principal: Principal,
+        request: HttpRequest,
+    ) -> HttpResponse {
+        let key = match self.route(tenant, &*logic, &principal, &request) {
+            Ok(key) => key,
+            Err(answer) => return answer,
+        };
+        let exchange = ExchangeId(self.next_exchange.fetch_add(1, Ordering::Relaxed));
+        let (sender, receiver) = oneshot::channel();
+        lock(&self.waiting).insert(exchange, sender);
+        let index = self.shard_for(&tenant.domain, &key);
+        let arrival = Arrival { tenant: tenant.clone(), logic, key: key.clone(), principal, exchange, request };
+        self.with_shard(index, |shard, now, out| shard.http(now, arrival, out));
+        match tokio::time::timeout(ANSWER_TIME_MAX, receiver).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_)) => plain(500, "the call controller has no answer"),
+            Err(_) => {
+                lock(&self.waiting).remove(&exchange);
+                self.with_shard(index, |shard, _, _| shard.abandon(&tenant.domain, &key, exchange));
+                plain(504, "the call controller did not answer in time")
+            }
+        }
+    }
+
+    /// Ends a call: the guest may say its last, then the host releases its legs. Whether there was such a call.
+    pub fn end_call(self: &Arc<Self>, domain: &str, key: &CallKey, reason: EndingReason) -> bool {
+        let index = self.shard_for(domain, key);
+        self.with_shard(index, |shard, now, out| shard.end_call(now, domain, key, reason, out))
+    }
+
+    /// Ends all calls for which `which` says so.
+    pub fn end_calls(self: &Arc<Self>, reason: EndingReason, which: impl Fn(&Tenant, &Arc<dyn Logic>) -> bool) {
+        for index in 0..SHARDS {
+            self.with_shard(index, |shard, now, out| shard.end_calls(now, reason, &which, out));
+        }
+    }
+
+    /// Waits for the calls to end by themselves, ends what is left at the deadline, and stops the threads. Nothing
+    /// can be asked of the switch afterwards.
+    pub async fn drain(self: &Arc<Self>, deadline: Duration) {
+        self.wait_until_empty(deadline).await;
+        self.end_calls(EndingReason::Shutdown, |_, _| true);
+        self.wait_until_empty(FAREWELL_TIME_MAX).await;
+        self.stopping.store(true, Ordering::Release);
+        self.alarm.wake();
+        let threads = std::mem::take(&mut *lock(&self.threads));
+        let joined = tokio::task::spawn_blocking(move || threads.into_iter().for_each(|t| drop(t.join())));
+        let _ = joined.await;
+    }
+
+    async fn wait_until_empty(&self, at_most: Duration) {
+        const LOOK_EVERY: Duration = Duration::from_millis(20);
+        let busy = || self.shards.iter().any(|shard| lock(shard).has_legs());
+        let wait = async {
+            while busy() {
+                tokio::time::sleep(LOOK_EVERY).await;
+            }
+        };
+        let _ = tokio::time::timeout(at_most, wait).await;
+    }
+
+    /// Which call a request is about. The guest may read the tenant's users for it, and stage nothing.
+    fn route(
+        &self,
+        tenant: &Tenant,
+        logic: &dyn Logic,
+        principal: &Principal,
+        request: &HttpRequest,
+    ) -> Result<CallKey, HttpResponse> {
+        let mut limits = tenant.limits.clone();
+        limits.effects_per_event = 0;
+        let stage = Stage::new(Setting {
+            view: View::default(),
+            limits,
+            now: self.clock.now(),
+            seed: 0,
+            principal: principal.clone(),
+            agent: None,
+            call_id_host: "".into(),
+            directory: tenant.directory.clone(),
+            cache: tenant.cache.clone(),
+        });
+        let (mut stage, routed) = logic.route(&tenant.domain, request, stage);
+        drive::write_log(&tenant.domain, None, stage.take_log());
+        match routed {
+            Ok(Routed::Call(key)) => Ok(key),
+            Ok(Routed::Answer(answer)) => Err(answer),
+            Err(breakdown) => {
+                tenant.counters.events_broken.add();
+                tracing::warn!(tenant = tenant.domain, %breakdown, "the controller could not route a request");
+                Err(broken(&breakdown))
+            }
+        }
+    }
+
+    fn shard_for(&self, domain: &str, key: &CallKey) -> u8 {
+        (self.hasher.hash_one((domain, key)) % u64::from(SHARDS)) as u8
+    }
+
+    /// The shard that an id on the wire names. What is not ours goes to the same one each time, where nobody knows it.
+    fn shard_of(&self, id: Option<&str>, otherwise: &[u8]) -> u8 {
+        let ours = id.and_then(shard::shard_of).filter(|index| *index < SHARDS);
+        ours.unwrap_or_else(|| (self.hasher.hash_one(otherwise) % u64::from(SHARDS)) as u8)
+    }
+}
+
+/// A lock that a panic elsewhere does not take down with it: the shard of a panicked thread may have lost an event,
+/// the calls of all others go on.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn plain(status: u16, why: &str) -> HttpResponse {
+    let header = Header { name: "content-type".to_owned(), value: "text/plain".to_owned() };
+    HttpResponse { status, headers: vec![header], body: format!("{why}\n").into_bytes() }
+}

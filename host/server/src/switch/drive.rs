@@ -1,0 +1,142 @@
+//! From a shard to the guest, back, and out.
+
+use super::{Switch, lock};
+use plugboard_calls::contract::LogLevel;
+use plugboard_calls::shard::{CallRef, Finished, LookupId, NextHop, Output, Shard};
+use plugboard_calls::stage::LogLine;
+use plugboard_sip::time::Time;
+use plugboard_sip::transaction::ClientId;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+impl Switch {
+    /// Does something with a shard, lets out what came of it, and runs the events that became ready.
+    pub(super) fn with_shard<T>(
+        self: &Arc<Self>,
+        index: u8,
+        work: impl FnOnce(&mut Shard, Time, &mut Vec<Output>) -> T,
+    ) -> T {
+        let (result, ready) = self.visit(index, work);
+        for call in ready {
+            self.run(index, call);
+        }
+        result
+    }
+
+    /// As [`Switch::with_shard`], but leaves the events that became ready to the caller.
+    pub(super) fn visit<T>(
+        self: &Arc<Self>,
+        index: u8,
+        work: impl FnOnce(&mut Shard, Time, &mut Vec<Output>) -> T,
+    ) -> (T, Vec<CallRef>) {
+        let mut out = Vec::new();
+        let mut ready = Vec::new();
+        let shard = &self.shards[usize::from(index)];
+        let (result, due) = {
+            let mut shard = lock(shard);
+            let result = work(&mut shard, self.clock.now(), &mut out);
+            while let Some(call) = shard.next_ready() {
+                ready.push(call);
+            }
+            (result, shard.next_deadline())
+        };
+        if let Some(due) = due {
+            self.alarm.set(due);
+        }
+        self.let_out(index, out);
+        (result, ready)
+    }
+
+    /// Runs the events of a call that wait, one after another, when its tenant has a turn left; then those of whoever
+    /// waits for that turn.
+    pub(super) fn run(self: &Arc<Self>, index: u8, call: CallRef) {
+        let Some(tenant) = lock(&self.shards[usize::from(index)]).tenant_of(call).cloned() else { return };
+        let mut next = tenant.turns.enter((index, call)).then_some((index, call));
+        while let Some((index, call)) = next {
+            self.run_call(index, call);
+            next = tenant.turns.leave();
+        }
+    }
+
+    fn run_call(self: &Arc<Self>, index: u8, call: CallRef) {
+        let (mut job, mut ready) = self.visit(index, |shard, now, _| shard.begin(now, call));
+        while let Some(begun) = job {
+            let mut finished = begun.run();
+            report(&mut finished);
+            let (_, more) = self.visit(index, |shard, now, out| shard.finish(now, finished, out));
+            ready.extend(more);
+            let (next, more) = self.visit(index, |shard, now, _| shard.proceed(now, call));
+            ready.extend(more);
+            job = next;
+        }
+        for other in ready.into_iter().filter(|other| *other != call) {
+            self.run(index, other);
+        }
+    }
+
+    /// Lets out what a shard wants done, in order.
+    fn let_out(self: &Arc<Self>, index: u8, outputs: Vec<Output>) {
+        for output in outputs {
+            match output {
+                Output::Transmit { destination, bytes, client } => {
+                    self.counters.datagrams_sent.fetch_add(1, Ordering::Relaxed);
+                    if let Err(error) = self.sockets.send(destination, &bytes) {
+                        tracing::debug!(peer = %destination.remote, %error, "a message could not be sent");
+                        self.send_failed(index, client);
+                    }
+                }
+                Output::Resolve { lookup, next_hop } => self.look_up(index, lookup, next_hop),
+                Output::HttpRespond { exchange, response } => {
+                    if let Some(sender) = lock(&self.waiting).remove(&exchange) {
+                        let _ = sender.send(response); // the client may have gone
+                    }
+                }
+            }
+        }
+    }
+
+    fn send_failed(self: &Arc<Self>, index: u8, client: Option<ClientId>) {
+        self.counters.sends_failed.fetch_add(1, Ordering::Relaxed);
+        let Some(client) = client else { return };
+        // Not from here: this thread may be in the middle of an event of the same call.
+        let switch = self.clone();
+        self.runtime.spawn_blocking(move || {
+            switch.with_shard(index, |shard, now, out| shard.transport_failed(now, client, out));
+        });
+    }
+
+    fn look_up(self: &Arc<Self>, index: u8, lookup: LookupId, next_hop: NextHop) {
+        let switch = self.clone();
+        self.runtime.spawn(async move {
+            let host = next_hop.host.to_string();
+            let addresses = switch.resolver.lookup(&host).await.unwrap_or_else(|error| {
+                tracing::warn!(%error, "no address for a next hop");
+                Vec::new()
+            });
+            switch.with_shard(index, |shard, now, out| shard.resolved(now, lookup, &addresses, out));
+        });
+    }
+}
+
+/// Logs what an operator should hear of a finished event.
+fn report(finished: &mut Finished) {
+    let log = finished.take_log();
+    let (domain, key) = (&finished.context().domain, finished.context().key.as_str());
+    if let Some(breakdown) = finished.breakdown() {
+        let event = finished.event().kind();
+        tracing::warn!(tenant = domain, call = key, event, %breakdown, "nothing of this event happened");
+    }
+    write_log(domain, Some(key), log);
+}
+
+/// Writes what a guest said to the log.
+pub(super) fn write_log(tenant: &str, call: Option<&str>, lines: Vec<LogLine>) {
+    for (level, message) in lines {
+        match level {
+            LogLevel::Debug => tracing::debug!(target: "guest", tenant, call, "{message}"),
+            LogLevel::Info => tracing::info!(target: "guest", tenant, call, "{message}"),
+            LogLevel::Warn => tracing::warn!(target: "guest", tenant, call, "{message}"),
+            LogLevel::Error => tracing::error!(target: "guest", tenant, call, "{message}"),
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! The threads that wait for the network and for time.
+
+use super::{SHARDS, Switch, SwitchError, lock};
+use bytes::Bytes;
+use plugboard_net::udp::DATAGRAM_BYTES_MAX;
+use plugboard_sip::admit::admit;
+use plugboard_sip::message::{HeaderName, Message};
+use plugboard_sip::parse::Limits;
+use plugboard_sip::transport::Destination;
+use plugboard_sip::via::BRANCH_COOKIE;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::Builder;
+use std::time::Duration;
+
+/// Threads that read one socket. More than the events that a tenant may run at once, so that one whose guest takes
+/// long never keeps the socket from being read.
+const READERS: usize = 6;
+/// The pause after a socket error that is not about one datagram.
+const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(100);
+/// Precision of the timers of calls: what is due within it is done together.
+const TICK: Duration = Duration::from_millis(5);
+
+/// Starts them all.
+pub(super) fn start(switch: &Arc<Switch>) -> Result<(), SwitchError> {
+    let mut threads = Vec::new();
+    for listener in 0..switch.sockets.listeners().len() {
+        for _ in 0..READERS {
+            let switch = switch.clone();
+            let reader = Builder::new().name("sip-udp".to_owned()).spawn(move || read(&switch, listener));
+            threads.push(reader.map_err(SwitchError::Thread)?);
+        }
+    }
+    let keeper = switch.clone();
+    let keeper = Builder::new().name("sip-time".to_owned()).spawn(move || keep_time(&keeper));
+    threads.push(keeper.map_err(SwitchError::Thread)?);
+    lock(&switch.threads).extend(threads);
+    Ok(())
+}
+
+fn read(switch: &Arc<Switch>, at: usize) {
+    let Some(listener) = switch.sockets.listeners().get(at) else { return };
+    let mut buffer = vec![0; DATAGRAM_BYTES_MAX];
+    while !switch.stopping.load(Ordering::Acquire) {
+        match listener.receive(&mut buffer) {
+            Ok(Some((datagram, source))) => take(switch, at, datagram, source),
+            Ok(None) => {}
+            Err(error) => {
+                tracing::error!(address = %listener.address(), %error, "the SIP socket cannot be read");
+                std::thread::sleep(PAUSE_AFTER_ERROR);
+            }
+        }
+    }
+}
+
+/// One datagram, to its end.
+fn take(switch: &Arc<Switch>, listener: usize, datagram: Bytes, source: SocketAddr) {
+    switch.counters.datagrams_received.fetch_add(1, Ordering::Relaxed);
+    let Some(path) = switch.sockets.path(listener, source) else { return };
+    if datagram.iter().all(|byte| matches!(byte, b'\r' | b'\n' | 0)) {
+        return; // a keep-alive (RFC 5626 §3.5.1 and what phones send in its place)
+    }
+    match admit(datagram, path, &Limits::default()) {
+        Ok(message) => {
+            let index = shard_of(switch, &message);
+            switch.with_shard(index, |shard, now, out| shard.receive(now, message, path, out));
+        }
+        Err(refusal) => {
+            switch.counters.datagrams_refused.fetch_add(1, Ordering::Relaxed);
+            tracing::debug!(peer = %source, reason = %refusal.reason, "a datagram was refused");
+            if let Some((destination, bytes)) = refusal.answer {
+                answer(switch, destination, &bytes);
+            }
+        }
+    }
+}
+
+fn answer(switch: &Switch, destination: Destination, bytes: &[u8]) {
+    switch.counters.datagrams_sent.fetch_add(1, Ordering::Relaxed);
+    if let Err(error) = switch.sockets.send(destination, bytes) {
+        tracing::debug!(peer = %destination.remote, %error, "an answer could not be sent");
+    }
+}
+
+/// The shard that a message is for: responses carry it in the branch that we gave, requests in our tag.
+fn shard_of(switch: &Switch, message: &Message) -> u8 {
+    let call_id = message.headers().get(&HeaderName::CallId).map(|value| value.as_bytes()).unwrap_or_default();
+    match message {
+        Message::Response(response) => {
+            let via = response.headers.top_via().ok();
+            let branch = via.as_ref().and_then(|via| via.branch()).and_then(|b| b.strip_prefix(BRANCH_COOKIE));
+            switch.shard_of(branch, call_id)
+        }
+        Message::Request(request) => switch.shard_of(request.headers.to_tag().as_deref(), call_id),
+    }
+}
+
+fn keep_time(switch: &Arc<Switch>) {
+    while !switch.stopping.load(Ordering::Acquire) {
+        switch.alarm.sleep(|due| switch.clock.until(due));
+        for index in 0..SHARDS {
+            let ((), ready) = switch.visit(index, |shard, now, out| shard.poll(now, out));
+            for call in ready {
+                // A guest that takes long must not hold up the retransmissions of others.
+                let switch = switch.clone();
+                switch.runtime.clone().spawn_blocking(move || switch.run(index, call));
+            }
+        }
+        std::thread::sleep(TICK);
+    }
+}

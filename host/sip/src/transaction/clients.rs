@@ -257,6 +257,12 @@ impl<U: Copy> Clients<U> {
         for action in self.actions.drain(..) {
             client.perform(ClientId(id), action, &mut response, counters, out);
         }
+        // A 2xx behind a failure: another branch of a fork answered too late to be cancelled.
+        if let Some(response) = response.filter(|response| client.invite.is_some() && response.status.is_success()) {
+            counters.strays += 1;
+            let reason = StrayReason::Response(Box::new(response));
+            out.push(Output::Stray(Stray { flow: client.destination, reason }));
+        }
         match next {
             Some(machine) => {
                 client.machine = machine;

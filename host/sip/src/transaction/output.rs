@@ -99,7 +99,8 @@ pub struct Stray {
 /// What a stray message is.
 #[derive(Clone, Debug, PartialEq)]
 pub enum StrayReason {
-    /// A response to nothing that we have sent, or to what is over. Dropped (RFC 3261 §18.1.2).
+    /// A response to nothing that we have sent, or to what is over (RFC 3261 §18.1.2). A 2xx to an INVITE may be among
+    /// them that came after a failure or a timeout: its dialog still wants an ACK and a BYE (RFC 3261 §13.2.2.4).
     Response(Box<Response>),
     /// An ACK of nothing that we have sent.
     Ack(Box<Request>),

@@ -146,6 +146,17 @@ fn an_invite_whose_2xx_came_takes_no_failure() {
 }
 
 #[test]
+fn a_2xx_behind_a_failure_is_not_lost() {
+    let mut bench = Bench::new();
+    bench.send(Method::Invite, Transport::Udp);
+    let invite = bench.sent_request();
+    bench.receive(answer(&invite, 487, "one"));
+    bench.receive(answer(&invite, 200, "two"));
+    assert_eq!(bench.take(), ["send ACK", "response 487 for 42", "stray 200"]);
+    assert_eq!(bench.layer.counters().strays, 1);
+}
+
+#[test]
 fn a_transport_that_fails_ends_what_waits() {
     for method in [Method::Invite, Method::Bye] {
         let mut bench = Bench::new();

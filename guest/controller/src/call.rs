@@ -11,7 +11,7 @@ use crate::desk::{Desk, Timer};
 use crate::invite::Invite;
 use crate::params::Params;
 use crate::phase::{Ending, Next};
-use crate::record::{EndedBy, LegState, Mode, Outcome, Record};
+use crate::record::{EndedBy, LegState, Mode, Outcome, Record, Role};
 use crate::refer::{self, Refer};
 use crate::ring::release;
 use crate::route::Asked;
@@ -73,8 +73,7 @@ impl Call {
                 None => desk.host.log(Level::Warn, &format!("unknown timer {name}")),
             },
             Event::Ending(reason) => {
-                self.end_by_host(desk, reason);
-                return self.finish(desk, key).map(|()| None);
+                return self.end(desk, Outcome::of_host(reason)).finish(desk, key).map(|()| None);
             }
             Event::Http(_) => return Err(Fault::Internal("HTTP requests are handled elsewhere".into())),
         }
@@ -137,6 +136,7 @@ impl Call {
             Progress::Refer(Refer::ExpectReferResponse { .. }) => "referring",
             Progress::Refer(Refer::ExpectNotify { .. }) => "referred",
             Progress::Invite(invite) => invite.phase(),
+            Progress::Closing if self.record.all_over() => "over",
             Progress::Closing => "ending",
         }
     }
@@ -154,11 +154,11 @@ impl Call {
     }
 
     fn response(mut self, desk: &mut Desk<'_>, response: &IncomingResponse) -> Self {
-        self.record.note_response(desk.now, response);
-        if response.method == "BYE" {
-            self.authorize_bye(desk, response);
+        // The host repeats a BYE with credentials by itself: the leg goes on ending.
+        if response.method == "BYE" && response.answerable {
             return self;
         }
+        self.record.note_response(desk.now, response);
         let Self { mut record, progress } = self;
         let next = match progress {
             Progress::Refer(refer) => refer.response(desk, &mut record, response).map(Progress::Refer),
@@ -170,6 +170,9 @@ impl Call {
 
     fn failure(mut self, desk: &mut Desk<'_>, failure: &RequestFailure) -> Self {
         self.record.note_failure(desk.now, failure);
+        if failure.method == "ACK" {
+            return self.unacknowledged(desk, failure);
+        }
         let Self { mut record, progress } = self;
         let next = match progress {
             Progress::Refer(refer) => refer.failure(desk, &mut record, failure).map(Progress::Refer),
@@ -232,9 +235,15 @@ impl Call {
         self.close(desk, Ending::new(outcome).owing(owed))
     }
 
-    fn end_by_host(&mut self, desk: &mut Desk<'_>, reason: EndingReason) {
-        let ended = self.clone().end(desk, Outcome::of_host(reason));
-        *self = ended;
+    /// A phone never acknowledged our 2xx to its INVITE: its session is over (RFC 3261 §13.3.1.4).
+    fn unacknowledged(self, desk: &mut Desk<'_>, failure: &RequestFailure) -> Self {
+        match self.record.leg(failure.leg.value) {
+            Some(leg) if leg.state == LegState::Up => {
+                let ended_by = if leg.role == Role::Called { EndedBy::Called } else { EndedBy::Calling };
+                self.end(desk, Outcome::new(Status::with_reason(408, "No ACK"), ended_by))
+            }
+            _ => self,
+        }
     }
 
     /// Gives the call its terminal status: what is owed is answered, every leg released.
@@ -246,21 +255,10 @@ impl Call {
         for leg in legs {
             release(desk, &mut self.record, leg, ending.headers.clone());
         }
-        Timer::ALL.into_iter().for_each(|timer| desk.clear(timer));
+        // The other timers mean nothing any more, and go with the call.
         desk.set(Timer::Linger, LINGER_MS);
         self.progress = Progress::Closing;
         self
-    }
-
-    /// A BYE that wants credentials gets them (RFC 3261 §22.1 holds for every method). The host says whether it can.
-    fn authorize_bye(&mut self, desk: &mut Desk<'_>, response: &IncomingResponse) {
-        let challenged = matches!(response.status, 401 | 407) && response.answerable;
-        if challenged
-            && desk.host.answer_challenge(response.transaction).is_ok()
-            && let Some(leg) = self.record.leg_mut(response.leg.value)
-        {
-            leg.revive();
-        }
     }
 }
 

@@ -1,7 +1,9 @@
 //! Requests of one phone on their way to the other, and the answers on their way back.
 //!
 //! What passes through keeps its method, end-to-end header fields, status, reason and body; in session descriptions
-//! the origin is mapped (see [`plugboard_sdk::sdp::Session`]).
+//! the origin is mapped (see [`plugboard_sdk::sdp::Session`]). A 491 passes through as well: the phone that asked tries
+//! again by its own clock (RFC 3261 §14.1), and until then the other one is served; if it were held back here and tried
+//! again, the first phone's INVITE would stay open, and the other's would meet it each time.
 
 use plugboard_sdk::sdp;
 use plugboard_sdk::status::Status;
@@ -61,7 +63,7 @@ impl Forwards {
             return later(desk, received);
         }
         let before = record.leg(to).map(|leg| leg.session.clone());
-        let described = carries_sdp(&request.headers, &request.body);
+        let described = negotiates(&request.method) && carries_sdp(&request.headers, &request.body);
         let offered = described.then(|| sdp::media_count(&request.body));
         let body = carry(record, from, to, described, None, &request.body);
         match desk.request(to, &request.method, end_to_end(&request.headers), body) {
@@ -91,7 +93,9 @@ impl Forwards {
         if response.status == 100 || (provisional && !forward.invite) || forward.sent.authorize(desk, response) {
             return Forwarded::Done;
         }
-        let described = carries_sdp(&response.headers, &response.body);
+        // What comes with a refusal is what the phone could have taken, not its session.
+        let described =
+            response.status < 300 && negotiates(&response.method) && carries_sdp(&response.headers, &response.body);
         let (from, received, to) = (forward.from, forward.received, forward.to);
         if forward.invite && !provisional {
             desk.clear(Timer::Forward);
@@ -183,6 +187,12 @@ impl Forward {
 pub(crate) fn later(desk: &mut Desk<'_>, received: u32) {
     let seconds = desk.random.within(0, 10);
     desk.respond(received, &Status::new(500), vec![header("Retry-After", seconds.to_string())], Vec::new());
+}
+
+/// Whether descriptions in this method are offers and answers (RFC 3264, RFC 3311). Elsewhere, in an answer to OPTIONS
+/// for example, they describe what a phone could do.
+fn negotiates(method: &str) -> bool {
+    matches!(method, "INVITE" | "UPDATE")
 }
 
 /// The body as the other phone gets it. An answer has the number of media lines of the offer, `answers`.

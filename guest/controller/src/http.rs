@@ -75,9 +75,9 @@ fn place(desk: &mut Desk<'_>, call: Option<Call>, asked: Asked, params: Params) 
     match Call::start(desk, asked, params) {
         Err(error) => (call, not_placed(&error)),
         Ok(placed) => {
-            let old = [Timer::Linger, Timer::Transfer, Timer::Retry, Timer::Forward];
-            old.into_iter().for_each(|timer| desk.clear(timer));
             if let Some(replaced) = call {
+                let left = [Timer::Linger, Timer::Transfer, Timer::Retry, Timer::Forward];
+                left.into_iter().for_each(|timer| desk.clear(timer));
                 replaced.displace(desk);
             }
             (Some(placed), text(200, ""))

@@ -188,10 +188,7 @@ fn joined(joined: Joined, calling: u32, called: u32, desk: &mut Desk<'_>) -> Nex
     match joined {
         Joined::Pending(join) => Next::On(Invite::Joining(join)),
         Joined::Failed { status, .. } => Next::end(Outcome::new(status, EndedBy::Calling)),
-        Joined::Done => {
-            desk.clear(Timer::Retry);
-            Next::On(Invite::Up(Up::start(desk, calling, called)))
-        }
+        Joined::Done => Next::On(Invite::Up(Up::start(desk, calling, called))),
     }
 }
 

@@ -245,15 +245,10 @@ impl Leg {
         }
     }
 
-    /// A challenge is being answered: the leg is back where it was.
+    /// The challenge that seemed to end it is being answered.
     pub fn revive(&mut self) {
-        (self.state, self.status) = match self.state {
-            LegState::Over if self.status.as_ref().is_some_and(Status::is_success) => {
-                (LegState::Releasing, self.status.take())
-            }
-            LegState::Over => (LegState::Calling, None),
-            state => (state, self.status.take()),
-        };
+        self.state = LegState::Calling;
+        self.status = None;
     }
 
     /// It is released by us.

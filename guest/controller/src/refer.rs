@@ -13,6 +13,7 @@ use crate::ring::{Answered, Ring, Ringing};
 
 /// A REFER-mode call, by what it waits for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(clippy::enum_variant_names)] // A phase is named for what it awaits, in every machine here.
 pub(crate) enum Refer {
     /// The calling phone's answer.
     ExpectAnswer(Ringing),

@@ -204,3 +204,31 @@ fn a_session_with_fewer_lines_is_filled_up_and_its_answer_cut() {
     let (_, _, answer) = answered(&kit.take_effects(), asked).expect("answered");
     assert_eq!(plugboard_sdk::sdp::media_count(&answer), 1);
 }
+
+#[test]
+fn a_phone_that_never_acknowledges_ends_the_call() {
+    let mut kit = up();
+    let asked = kit.request(ALICE, "INVITE", &[], &sdp("alice", 3, 4000));
+    let (forwarded, ..) = requested(&kit.take_effects(), "INVITE");
+    kit.respond(forwarded, 200, &sdp("bob", 6, 6000));
+    kit.never_acknowledge(asked);
+    assert_eq!(released(&kit.take_effects()).len(), 2);
+    kit.settle();
+    assert_over(&mut kit, 408, "calling");
+}
+
+#[test]
+fn descriptions_that_are_no_offer_or_answer_pass_as_they_are() {
+    let mut kit = up();
+    let asked = kit.request(ALICE, "OPTIONS", &[], b"");
+    let (forwarded, ..) = requested(&kit.take_effects(), "OPTIONS");
+    kit.respond(forwarded, 200, &sdp("capable", 9, 1));
+    assert_eq!(answered(&kit.take_effects(), asked).map(|(.., body)| body), Some(sdp("capable", 9, 1)));
+    let asked = kit.request(ALICE, "INVITE", &[], &sdp("alice", 3, 4002));
+    let (forwarded, ..) = requested(&kit.take_effects(), "INVITE");
+    kit.respond(forwarded, 488, &sdp("capable", 9, 1));
+    assert_eq!(answered(&kit.take_effects(), asked).map(|(.., body)| body), Some(sdp("capable", 9, 1)));
+    kit.request(BOB, "INVITE", &[], &sdp("bob", 6, 6000));
+    let (_, _, offer) = requested(&kit.take_effects(), "INVITE");
+    assert_eq!(origin(&offer).version, 2, "what the calling phone has seen already");
+}

@@ -1,6 +1,6 @@
 //! REST: parameters, users, methods, reasons.
 
-use plugboard_sdk::{Directory, HttpRequest, Identity, Principal};
+use plugboard_sdk::{Controller, Directory, Fault, HttpRequest, Identity, Principal};
 
 use super::*;
 use crate::route::Asked;
@@ -217,7 +217,7 @@ fn the_end_by_the_host_is_reported() {
         kit.ended_without_guest(reason);
         let shown = report(&mut kit);
         assert_eq!((&shown["outcome"]["code"], &shown["outcome"]["ended_by"]), (&code.into(), &"host".into()));
-        assert_eq!(shown["legs"][0]["state"], "over");
+        assert_eq!((&shown["phase"], &shown["legs"][0]["state"]), (&"over".into(), &"over".into()));
         assert!(kit.state().is_none());
     }
 }
@@ -259,4 +259,22 @@ fn the_parties_default_to_the_tenants_domain() {
     };
     let asked = Asked::read("x", &request, &One).expect("GET ignores parameters");
     assert_eq!(asked.called.uri, "sip:7@x");
+}
+
+#[test]
+fn the_controller_says_what_it_is() {
+    let description = CallController::describe();
+    assert_eq!(description.name, "plugboard-controller");
+    assert_eq!(description.version, env!("CARGO_PKG_VERSION"));
+    assert_eq!((description.http_prefix.as_str(), description.state_schema), ("/callcontroller", 1));
+}
+
+#[test]
+fn a_state_of_this_schema_migrates_as_it_is_and_nothing_else_does() {
+    let kit = up();
+    let state = plugboard_sdk::codec::encode(crate::SCHEMA, &kit.state().expect("up")).expect("encodable");
+    assert_eq!(CallController::migrate(1, state.clone()), Ok(state.clone()));
+    assert!(matches!(CallController::migrate(2, state.clone()), Err(Fault::Unsupported(_))));
+    assert!(matches!(CallController::migrate(1, state[1..].to_vec()), Err(Fault::BadState(_))));
+    assert!(matches!(CallController::migrate(1, state[..state.len() - 1].to_vec()), Err(Fault::BadState(_))));
 }

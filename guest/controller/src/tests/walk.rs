@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use plugboard_sdk::sdp::Origin;
 use plugboard_sdk::testkit::{LegState, Sent};
-use plugboard_sdk::{FailureReason, Random};
+use plugboard_sdk::{EndingReason, FailureReason, Random};
 
 use super::*;
 
@@ -56,12 +56,21 @@ fn walk(seed: u64) -> BTreeSet<&'static str> {
     let mut wants_ack: Vec<u32> = Vec::new();
     for _ in 0..STEPS {
         let Some(state) = kit.state() else { break };
+        let timed = !kit.timers().is_empty() || kit.is_ended_by_host();
+        assert!(timed, "nothing may wait for ever: {state:?}");
         let state = format!("{state:?}");
         visited.extend(STATES.into_iter().filter(|wanted| state.contains(wanted)));
         disturb(&mut kit, &mut random, &mut wants_ack);
         watch_versions(&mut kit, &mut seen, &mut wants_ack);
     }
-    wind_down(&mut kit);
+    if kit.is_ended_by_host() {
+        kit.http("GET", CALL);
+    }
+    if random.within(0, 1) == 0 {
+        wind_down(&mut kit)
+    } else {
+        fall_silent(&mut kit)
+    }
     let shown = report(&mut kit);
     assert!(shown["outcome"]["code"].is_number(), "{shown}");
     let legs = shown["legs"].as_array().expect("a list");
@@ -87,6 +96,24 @@ fn wind_down(kit: &mut Kit<CallController>) {
         }
     }
     panic!("the call is not over");
+}
+
+/// No phone says anything any more. The host ends every transaction but an INVITE that had a provisional response,
+/// and that one too once it is cancelled: the rest is for the controller's timers.
+fn fall_silent(kit: &mut Kit<CallController>) {
+    for _ in 0..200 {
+        for (transaction, sent) in kit.open_requests() {
+            let cancelled = kit.legs().get(&sent.leg).is_none_or(|leg| leg.state == LegState::Cancelled);
+            if sent.method != "INVITE" || sent.cancelled || cancelled {
+                kit.fail(transaction, FailureReason::TimedOut);
+            }
+        }
+        kit.advance(32_000);
+        if kit.state().is_none() {
+            return;
+        }
+    }
+    panic!("the call waits for ever: {:?}", kit.state());
 }
 
 fn legs_in(kit: &Kit<CallController>, state: LegState) -> Vec<u32> {
@@ -119,6 +146,8 @@ fn disturb(kit: &mut Kit<CallController>, random: &mut Random, wants_ack: &mut V
         97 => {
             kit.http("POST", &format!("{CALL}?resultCacheTime=86400"));
         }
+        98 if random.within(0, 2) == 0 => kit.end(EndingReason::Drained),
+        98 if random.within(0, 2) == 0 => kit.ended_without_guest(EndingReason::Faulty),
         98 => {
             let unanswered: Vec<u32> =
                 kit.unanswered().into_iter().filter(|(_, _, method)| method == "INVITE").map(|(id, ..)| id).collect();

@@ -105,9 +105,6 @@ impl Host for Desk<'_> {
             leg.transaction = transaction;
             leg.state = LegState::Calling;
         }
-        if let Some(leg) = self.world.legs.get_mut(&leg).filter(|_| method == "BYE") {
-            leg.state = LegState::Leaving;
-        }
         self.effects.push(Effect::AnswerChallenge { challenged: challenged.value, transaction });
         Ok(TransactionId { value: transaction })
     }
@@ -132,7 +129,8 @@ impl Host for Desk<'_> {
         body: Vec<u8>,
     ) -> Result<(), StageError> {
         check_headers(&headers)?;
-        if !(100..700).contains(&status) {
+        // A 100 is the host's own to send.
+        if !(101..700).contains(&status) {
             return Err(StageError::Malformed("status".into()));
         }
         let received = self.world.received.get_mut(&transaction.value).ok_or(StageError::Unknown)?;

@@ -28,8 +28,10 @@ pub struct Kit<C: Controller> {
     next_exchange: u64,
     incarnations: u32,
     effects: Vec<Effect>,
-    terminal: Option<fn(&C::State) -> Option<String>>,
+    terminal: Option<Terminal<C>>,
 }
+
+type Terminal<C> = fn(&<C as Controller>::State) -> Option<String>;
 
 #[derive(Debug, Default)]
 struct Call {
@@ -73,7 +75,7 @@ impl<C: Controller> Kit<C> {
     }
 
     /// Says how to see the terminal status of a call in its state; the kit then checks that it never changes.
-    pub fn watch(&mut self, terminal: fn(&C::State) -> Option<String>) -> &mut Self {
+    pub fn watch(&mut self, terminal: Terminal<C>) -> &mut Self {
         self.terminal = Some(terminal);
         self
     }
@@ -218,7 +220,15 @@ impl<C: Controller> Kit<C> {
             sent.owes_ack = method == "INVITE" && status < 300;
             settle(&mut call.world, leg, transaction, &method, opens, status);
         }
-        let Some(sent) = call.world.sent.get(&transaction) else { return };
+        let Some(sent) = call.world.sent.get_mut(&transaction) else { return };
+        let answerable = matches!(status, 401 | 407) && !sent.authorized && call.world.agent.is_some();
+        if answerable && method == "BYE" {
+            // The host alone knows of a BYE, and repeats it with credentials by itself.
+            (sent.answered, sent.authorized) = (None, true);
+            if let Some(leg) = call.world.legs.get_mut(&leg) {
+                leg.state = LegState::Leaving;
+            }
+        }
         let response = IncomingResponse {
             leg: LegId { value: leg },
             transaction: TransactionId { value: transaction },
@@ -226,7 +236,7 @@ impl<C: Controller> Kit<C> {
             status,
             reason: crate::status::usual_reason(status).to_string(),
             contacts: contacts.iter().map(|contact| (*contact).to_string()).collect(),
-            answerable: matches!(status, 401 | 407) && !sent.authorized && call.world.agent.is_some(),
+            answerable,
             headers: with_type(headers, body),
             body: body.to_vec(),
         };
@@ -277,6 +287,15 @@ impl<C: Controller> Kit<C> {
         self.network(Event::Ack(IncomingAck { leg, transaction, headers: with_type(&[], body), body: body.to_vec() }));
     }
 
+    /// A phone never acknowledges a 2xx that the controller sent to its INVITE.
+    pub fn never_acknowledge(&mut self, transaction: u32) {
+        let Some(call) = self.calls.get(&self.current) else { return };
+        let leg = call.world.received.get(&transaction).expect("the test leaves its own INVITE alone").leg;
+        let (leg, transaction) = (LegId { value: leg }, TransactionId { value: transaction });
+        let (method, reason) = ("ACK".to_string(), FailureReason::TimedOut);
+        self.network(Event::Failure(RequestFailure { leg, transaction, method, reason }));
+    }
+
     /// A phone gives up its INVITE.
     pub fn cancel(&mut self, transaction: u32) {
         let Some(call) = self.calls.get(&self.current) else { return };
@@ -299,6 +318,11 @@ impl<C: Controller> Kit<C> {
         call.world.received.values_mut().for_each(|request| request.answered = Some(503));
         call.world.timers.clear();
         call.ended_by_host = Some(reason);
+    }
+
+    /// Whether [`Kit::ended_without_guest`] happened and the controller has not seen it yet.
+    pub fn is_ended_by_host(&self) -> bool {
+        self.calls.get(&self.current).is_some_and(|call| call.ended_by_host.is_some())
     }
 
     /// Lets time pass; the timers of the current call that are due go off, one after another.

@@ -53,6 +53,7 @@ impl Invite {
                 Ring::Rings(ringing) => Next::On(Self::ExpectCalled { calling, ringing }),
                 Ring::Failed(status) => Next::end(Outcome::new(status, EndedBy::Called)),
                 Ring::Answered(called) => {
+                    record.options.confpin = None;
                     desk.set(Timer::Phase, JOIN_MS);
                     joined(Join::start(desk, record, called, response, calling, false), calling, called.leg, desk)
                 }

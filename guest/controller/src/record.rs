@@ -47,6 +47,7 @@ pub(crate) struct Options {
     pub ring_seconds: u32,
     pub forwarding: bool,
     pub cache_seconds: u32,
+    /// Until it was sent.
     pub confpin: Option<Secret>,
 }
 

@@ -88,6 +88,7 @@ impl Refer {
                 match desk.request(leg, "REFER", refer_headers(record), Vec::new()) {
                     Err(_) => Next::end(Outcome::new(Status::new(503), EndedBy::Host)),
                     Ok(refer) => {
+                        record.options.confpin = None;
                         desk.set(Timer::Phase, NOTIFY_MS);
                         Next::On(Self::ExpectReferResponse { leg, refer, notified: false })
                     }

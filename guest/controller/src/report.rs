@@ -28,18 +28,25 @@ pub(crate) fn response(request: &HttpRequest, record: Option<&Record>, phase: &s
 /// RFC 9110 §12.5.1, as far as two types need it: JSON when it is named, and not valued below what XML is worth.
 fn wants_json(request_headers: &[Header]) -> bool {
     let accept = headers::find(request_headers, "accept").unwrap_or_default();
-    let (mut json, mut xml): (Option<f32>, f32) = (None, 0.0);
+    let (mut json, mut xml) = (None, 0);
     for range in accept.split(',') {
         let mut parts = range.split(';').map(str::trim);
         let media_type = parts.next().unwrap_or_default().to_ascii_lowercase();
-        let quality = parts.find_map(|part| part.strip_prefix("q=")?.parse::<f32>().ok()).unwrap_or(1.0);
+        let quality = parts.find_map(|part| thousandths(part.strip_prefix("q=")?)).unwrap_or(1000);
         match media_type.as_str() {
             "application/json" => json = Some(quality),
             "text/xml" | "application/xml" => xml = xml.max(quality),
             _ => {}
         }
     }
-    json.is_some_and(|json| json > 0.0 && json >= xml)
+    json.is_some_and(|json| json > 0 && json >= xml)
+}
+
+/// A quality value: 0 to 1 with three decimals at most.
+fn thousandths(quality: &str) -> Option<u32> {
+    let (whole, decimals) = quality.split_once('.').unwrap_or((quality, ""));
+    let digits: String = decimals.chars().chain("000".chars()).take(3).collect();
+    Some(whole.parse::<u32>().ok()?.min(1) * 1000 + digits.parse::<u32>().ok()?)
 }
 
 fn as_xml(record: Option<&Record>) -> Vec<u8> {

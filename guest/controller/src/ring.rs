@@ -7,6 +7,7 @@ use plugboard_sdk::{Address, Header, IncomingResponse, Invite, RequestFailure, S
 use serde::{Deserialize, Serialize};
 
 use crate::desk::{Desk, Sent};
+use crate::local::carries_sdp;
 use crate::record::{LEGS_MAX, LegState, Mode, Party, Record, Role};
 
 /// An INVITE without final response.
@@ -73,7 +74,7 @@ impl Ringing {
         }
         if response.status < 300 {
             if let Some(leg) = record.leg_mut(self.leg)
-                && !response.body.is_empty()
+                && carries_sdp(&response.headers, &response.body)
             {
                 leg.session.heard(&response.body);
             }

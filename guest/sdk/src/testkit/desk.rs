@@ -30,6 +30,9 @@ impl Directory for Desk<'_> {
 impl Host for Desk<'_> {
     fn call(&mut self, invite: Invite) -> Result<Started, StageError> {
         check_headers(&invite.headers)?;
+        if self.world.agent.is_none() {
+            return Err(StageError::Denied);
+        }
         if !invite.target.starts_with("sip:") && !invite.target.starts_with("sips:") {
             return Err(StageError::Malformed("target".into()));
         }

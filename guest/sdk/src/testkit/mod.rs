@@ -10,6 +10,9 @@
 //! - once a call has a terminal status ([`Kit::watch`]) it never gets another;
 //! - a state can be read again, and stays below the bound that the test sets ([`Kit::state_bytes_max`]).
 //!
+//! In one thing it is stricter than the contract: it refuses an INVITE of a call that no agent was bound to (`act_as`),
+//! because such a call could answer no challenge.
+//!
 //! Several calls may live side by side. What the phones do is about the [`Kit::current`] one: the last that was posted to.
 
 mod desk;

@@ -31,6 +31,7 @@ impl Controller for Scripted {
         let Event::Http(arrival) = event else { return Ok(Some(said)) };
         let path = arrival.request.path.clone();
         match path.as_str() {
+            "/agent" => drop(host.act_as("alice")),
             "/call" => said.push(format!("{:?}", host.call(invite("sip:a@b")).is_ok())),
             "/reserved" => said.push(format!("{:?}", host.release(LegId { value: 1 }, vec![header("Via", "x")]))),
             "/unknown" => said.push(format!("{:?}", host.release(LegId { value: 9 }, Vec::new()))),
@@ -63,8 +64,16 @@ fn invite(target: &str) -> Invite {
     Invite { target: target.into(), to: None, from, headers: Vec::new(), body: Vec::new() }
 }
 
+/// A kit whose call is bound to its agent.
+fn kit() -> Kit<Scripted> {
+    let mut kit = Kit::new("example.com", 1);
+    kit.user("alice", "", &[]);
+    kit.http("POST", "/agent");
+    kit
+}
+
 fn said(paths: &[&str]) -> Vec<String> {
-    let mut kit = Kit::<Scripted>::new("example.com", 1);
+    let mut kit = kit();
     paths.iter().for_each(|path| drop(kit.http("POST", path)));
     kit.state().expect("not ended")
 }
@@ -78,8 +87,15 @@ fn effects_are_refused_as_the_contract_says() {
 }
 
 #[test]
-fn a_second_final_response_is_refused() {
+fn a_call_without_an_agent_is_refused() {
     let mut kit = Kit::<Scripted>::new("example.com", 1);
+    kit.http("POST", "/call");
+    assert_eq!(kit.state().expect("not ended"), ["false"]);
+}
+
+#[test]
+fn a_second_final_response_is_refused() {
+    let mut kit = kit();
     kit.http("POST", "/call");
     kit.respond(1, 200, b"");
     kit.request(1, "INFO", &[], b"");
@@ -108,7 +124,7 @@ fn a_leg_left_behind_is_noticed() {
 #[test]
 #[should_panic(expected = "INFO 2 has no final response")]
 fn an_unanswered_request_is_noticed() {
-    let mut kit = Kit::<Scripted>::new("example.com", 1);
+    let mut kit = kit();
     kit.http("POST", "/call");
     kit.request(1, "INFO", &[], b"");
     kit.respond(1, 486, b"");

@@ -1,0 +1,96 @@
+//! `/v1/calls` and ladders.
+
+use super::views::{CallView, LadderView, LegView, MessageView, ending_reason};
+use super::{Admin, error, parameter};
+use crate::answer::{Answered, empty, json};
+use crate::switch::CallSummary;
+use crate::tenants::Tenant;
+use http::StatusCode;
+use plugboard_calls::contract::{CallKey, EndingReason, Header, HttpRequest, Principal};
+use plugboard_calls::logic::{Logic, Routed};
+use plugboard_calls::stage::{Setting, Stage, View};
+use std::sync::Arc;
+
+impl Admin {
+    pub(super) fn list_calls(&self, query: Option<&str>) -> Answered {
+        let domain = parameter(query, "domain");
+        let calls = self.switch.calls(domain.as_deref());
+        json(StatusCode::OK, &calls.iter().map(|call| self.call(call)).collect::<Vec<_>>())
+    }
+
+    pub(super) fn end_call(&self, domain: &str, key: String) -> Answered {
+        let ended = CallKey::new(key).is_some_and(|key| self.switch.end_call(domain, &key, EndingReason::Operator));
+        if ended { empty(StatusCode::NO_CONTENT) } else { no_call() }
+    }
+
+    pub(super) fn ladder_of_key(&self, domain: &str, key: String) -> Answered {
+        CallKey::new(key).map_or_else(no_call, |key| self.ladder(domain, &key))
+    }
+
+    /// The ladder of the call between two users. Only the call logic knows which key that is.
+    pub(super) fn ladder_between(&self, tenant: &Tenant, calling: &str, called: &str, query: Option<&str>) -> Answered {
+        let logic = tenant.deployments.live().logic().clone();
+        let prefix = logic.description().http_prefix.trim_end_matches('/').to_owned();
+        let request = HttpRequest {
+            method: "GET".to_owned(),
+            path: format!("{prefix}/{calling}/{called}"),
+            query: query.map(str::to_owned),
+            headers: vec![Header { name: "accept".to_owned(), value: "application/json".to_owned() }],
+            body: Vec::new(),
+        };
+        match self.key(tenant, &logic, &request) {
+            Ok(key) => self.ladder(tenant.domain(), &key),
+            Err(answer) => answer,
+        }
+    }
+
+    fn key(&self, tenant: &Tenant, logic: &Arc<dyn Logic>, request: &HttpRequest) -> Result<CallKey, Answered> {
+        let stage = Stage::new(Setting {
+            view: View::default(),
+            limits: tenant.core.limits.clone(),
+            now: self.clock.now(),
+            seed: 0,
+            principal: Principal::Trusted,
+            agent: None,
+            call_id_host: Arc::from(tenant.domain()),
+            directory: tenant.core.directory.clone(),
+            cache: tenant.core.cache.clone(),
+        });
+        match logic.route(tenant.domain(), request, stage).1 {
+            Ok(Routed::Call(key)) => Ok(key),
+            Ok(Routed::Answer(response)) => {
+                let line = String::from_utf8_lossy(&response.body);
+                let status = StatusCode::from_u16(response.status).unwrap_or(StatusCode::NOT_FOUND);
+                Err(error(status, line.trim()))
+            }
+            Err(breakdown) => Err(error(StatusCode::INTERNAL_SERVER_ERROR, &breakdown.to_string())),
+        }
+    }
+
+    fn ladder(&self, domain: &str, key: &CallKey) -> Answered {
+        let Some(entries) = self.switch.ladder(domain, key) else { return no_call() };
+        let messages = entries.into_iter().map(MessageView::from).collect();
+        json(StatusCode::OK, &LadderView { key: key.as_str().to_owned(), messages })
+    }
+
+    fn call(&self, call: &CallSummary) -> CallView {
+        let version = self.tenants.by_domain(&call.domain).and_then(|tenant| tenant.deployments.id_of(&call.logic));
+        let leg = |leg: &crate::switch::LegSummary| LegView {
+            target: leg.target.clone(),
+            state: leg.state.to_owned(),
+            call_id: leg.call_id.clone(),
+        };
+        CallView {
+            domain: call.domain.clone(),
+            key: call.key.as_str().to_owned(),
+            version: version.unwrap_or_default(),
+            since_unix_ms: call.since.as_millis(),
+            ended_by_host: call.ended_by_host.map(|reason| ending_reason(reason).to_owned()),
+            legs: call.legs.iter().map(leg).collect(),
+        }
+    }
+}
+
+fn no_call() -> Answered {
+    error(StatusCode::NOT_FOUND, "there is no such call")
+}

@@ -1,0 +1,158 @@
+//! `/metrics` in the Prometheus text format, version 0.0.4.
+
+use super::Admin;
+use std::fmt::Write as _;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// The type of the text.
+pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// All metrics.
+pub(super) fn text(admin: &Admin) -> String {
+    let mut out = Exposition::default();
+    tenants(admin, &mut out);
+    versions(admin, &mut out);
+    listeners(admin, &mut out);
+    logins(admin, &mut out);
+    switch(admin, &mut out);
+    out.text
+}
+
+/// A family's name, kind and help, then its samples.
+#[derive(Default)]
+struct Exposition {
+    text: String,
+}
+
+/// What a sample is told apart by.
+type Labels<'l> = &'l [(&'l str, &'l str)];
+
+impl Exposition {
+    fn family(&mut self, name: &str, kind: &str, help: &str) {
+        let _ = writeln!(self.text, "# HELP {name} {help}\n# TYPE {name} {kind}");
+    }
+
+    fn sample(&mut self, name: &str, labels: Labels<'_>, value: u64) {
+        self.text.push_str(name);
+        for (n, (label, value)) in labels.iter().enumerate() {
+            let value = value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+            let _ = write!(self.text, "{}{label}=\"{value}\"", if n == 0 { '{' } else { ',' });
+        }
+        if !labels.is_empty() {
+            self.text.push('}');
+        }
+        let _ = writeln!(self.text, " {value}");
+    }
+}
+
+fn tenants(admin: &Admin, out: &mut Exposition) {
+    use plugboard_calls::tenant::TenantCounters;
+    type Read = fn(&TenantCounters) -> u64;
+    let families: [(&str, &str, &str, Read); 6] = [
+        ("plugboard_calls_placed_total", "counter", "Calls that were placed.", |c| c.calls_placed.value()),
+        ("plugboard_calls_up", "gauge", "Calls that are up.", |c| c.calls_up.value()),
+        ("plugboard_events_committed_total", "counter", "Events that were committed.", |c| c.events_committed.value()),
+        ("plugboard_events_broken_total", "counter", "Events of which nothing happened.", |c| c.events_broken.value()),
+        ("plugboard_events_dropped_total", "counter", "Events for which a queue was full.", |c| {
+            c.events_dropped.value()
+        }),
+        ("plugboard_calls_ended_by_host_total", "counter", "Calls that the host had to end.", |c| {
+            c.calls_ended_by_host.value()
+        }),
+    ];
+    for (name, kind, help, read) in families {
+        out.family(name, kind, help);
+        for tenant in admin.tenants.iter() {
+            out.sample(name, &[("tenant", tenant.domain())], read(&tenant.core.counters));
+        }
+    }
+}
+
+fn versions(admin: &Admin, out: &mut Exposition) {
+    let name = "plugboard_version_live";
+    out.family(name, "gauge", "The version of call logic that new calls take.");
+    for tenant in admin.tenants.iter() {
+        let live = tenant.deployments.live();
+        let description = live.logic().description();
+        let labels = [
+            ("tenant", tenant.domain()),
+            ("id", live.id()),
+            ("name", &description.name),
+            ("version", &description.version),
+        ];
+        out.sample(name, &labels, 1);
+    }
+    let name = "plugboard_guest_faults_total";
+    out.family(name, "counter", "Events that the live version failed at, by kind.");
+    for tenant in admin.tenants.iter() {
+        let live = tenant.deployments.live();
+        for (kind, number) in live.stats().faults {
+            out.sample(name, &[("tenant", tenant.domain()), ("id", live.id()), ("kind", kind)], number);
+        }
+    }
+}
+
+fn listeners(admin: &Admin, out: &mut Exposition) {
+    use crate::listen::ListenerCounters;
+    type Read = fn(&ListenerCounters) -> &AtomicU64;
+    let families: [(&str, &str, &str, Read); 4] = [
+        ("plugboard_http_connections_total", "counter", "Connections that were accepted.", |c| &c.accepted),
+        ("plugboard_http_connections_open", "gauge", "Connections that are open.", |c| &c.open),
+        ("plugboard_http_cut_off_total", "counter", "Connections closed because the client was too slow.", |c| {
+            &c.cut_off
+        }),
+        ("plugboard_http_handshakes_failed_total", "counter", "TLS handshakes that failed.", |c| &c.handshakes_failed),
+    ];
+    for (name, kind, help, read) in families {
+        out.family(name, kind, help);
+        for (listener, counters) in &admin.listeners {
+            out.sample(name, &[("listener", listener)], read(counters).load(Ordering::Relaxed));
+        }
+    }
+}
+
+fn logins(admin: &Admin, out: &mut Exposition) {
+    let counters = &admin.authenticator.counters;
+    let name = "plugboard_logins_total";
+    out.family(name, "counter", "Logins, by what they came to.");
+    let outcomes = [
+        ("accepted", &counters.accepted),
+        ("refused", &counters.refused),
+        ("slowed", &counters.slowed),
+        ("not_the_agent", &counters.not_the_agent),
+    ];
+    for (outcome, counter) in outcomes {
+        out.sample(name, &[("outcome", outcome)], counter.load(Ordering::Relaxed));
+    }
+}
+
+fn switch(admin: &Admin, out: &mut Exposition) {
+    let counters = admin.switch.counters();
+    let families = [
+        ("plugboard_sip_datagrams_received_total", "Datagrams that came.", counters.datagrams_received),
+        ("plugboard_sip_datagrams_sent_total", "Datagrams that were sent.", counters.datagrams_sent),
+        ("plugboard_sip_datagrams_refused_total", "Datagrams that are no SIP we serve.", counters.datagrams_refused),
+        ("plugboard_sip_sends_failed_total", "Datagrams that could not be sent.", counters.sends_failed),
+        ("plugboard_sip_outside_dialogs_total", "Requests outside any dialog.", counters.requests_outside_dialogs),
+        ("plugboard_sip_strays_total", "Responses and ACKs that belong to nothing.", counters.stray_messages),
+        ("plugboard_sip_forks_ended_total", "Second answers to an INVITE, ended at once.", counters.forks_ended),
+        ("plugboard_sip_retransmissions_sent_total", "Messages sent again.", counters.retransmissions_sent),
+        (
+            "plugboard_sip_retransmissions_absorbed_total",
+            "Messages that came again.",
+            counters.retransmissions_absorbed,
+        ),
+        (
+            "plugboard_sip_transactions_refused_total",
+            "Transactions for which there was no room.",
+            counters.transactions_refused,
+        ),
+    ];
+    for (name, help, value) in families {
+        out.family(name, "counter", help);
+        out.sample(name, &[], value);
+    }
+    let name = "plugboard_call_actors";
+    out.family(name, "gauge", "Calls that are up, or whose last messages are on their way.");
+    out.sample(name, &[], counters.calls);
+}

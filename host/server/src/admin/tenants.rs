@@ -1,0 +1,105 @@
+//! `/v1/tenants`: what each runs, deployments, and the way to its call logic.
+
+use super::views::{DeployedView, TenantView, VersionView};
+use super::{Admin, error};
+use crate::answer::{Answered, json};
+use crate::api::answer_for;
+use crate::deploy::{COMPONENT_BYTES_MAX, CallsOf, DeployError, Deployments, Listed, State, Version};
+use crate::listen::read_body;
+use crate::tenants::Tenant;
+use http::{Request, StatusCode, Uri};
+use hyper::body::Incoming;
+use plugboard_calls::contract::Principal;
+use plugboard_calls::logic::Logic;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long the upload of a component may take.
+const UPLOAD_TIMEOUT: Duration = Duration::from_secs(120);
+
+impl Admin {
+    pub(super) fn list_tenants(&self) -> Answered {
+        let view = |tenant: &Arc<Tenant>| {
+            let live = tenant.deployments.live();
+            TenantView {
+                domain: tenant.domain().to_owned(),
+                users: tenant.users.len(),
+                http_prefix: live.logic().description().http_prefix.clone(),
+                calls: self.switch.calls(Some(tenant.domain())).len(),
+                live: self.version(live),
+            }
+        };
+        json(StatusCode::OK, &self.tenants.iter().map(view).collect::<Vec<_>>())
+    }
+
+    pub(super) fn live(&self, tenant: &Tenant) -> Answered {
+        json(StatusCode::OK, &self.version(tenant.deployments.live()))
+    }
+
+    pub(super) fn versions(&self, tenant: &Tenant) -> Answered {
+        let listed = tenant.deployments.list(&|logic| self.switch.calls_on(logic));
+        json(StatusCode::OK, &listed.iter().map(VersionView::from).collect::<Vec<_>>())
+    }
+
+    pub(super) async fn deploy(&self, tenant: &Arc<Tenant>, request: Request<Incoming>) -> Answered {
+        let component = match read_body(request, COMPONENT_BYTES_MAX, UPLOAD_TIMEOUT).await {
+            Ok(component) => component,
+            Err(problem) => return error(problem.status(), &problem.to_string()),
+        };
+        match self.change(tenant, move |deployments, calls_of| deployments.deploy(&component, calls_of)).await {
+            Ok(deployed) => {
+                let (id, already_live) = (deployed.version.id().to_owned(), deployed.already_live);
+                tracing::info!(tenant = tenant.domain(), version = id, already_live, "deployed");
+                json(StatusCode::OK, &DeployedView { live: self.version(deployed.version), already_live })
+            }
+            Err(problem) => refused(tenant, &problem),
+        }
+    }
+
+    pub(super) async fn roll_back(&self, tenant: &Arc<Tenant>) -> Answered {
+        match self.change(tenant, |deployments, calls_of| deployments.roll_back(calls_of)).await {
+            Ok(version) => {
+                tracing::info!(tenant = tenant.domain(), version = version.id(), "rolled back");
+                json(StatusCode::OK, &self.version(version))
+            }
+            Err(problem) => refused(tenant, &problem),
+        }
+    }
+
+    /// Asks the tenant's call logic for whoever has the token, as if from a trusted network.
+    pub(super) async fn forward(&self, tenant: &Tenant, path: &[&str], mut request: Request<Incoming>) -> Answered {
+        let query = request.uri().query().map(|query| format!("?{query}")).unwrap_or_default();
+        let Ok(uri) = format!("/{}{query}", path.join("/")).parse::<Uri>() else {
+            return error(StatusCode::BAD_REQUEST, "what stands behind /api is no path");
+        };
+        *request.uri_mut() = uri;
+        answer_for(tenant, &self.switch, Principal::Trusted, request, &self.limits).await
+    }
+
+    /// Runs a change of versions on a thread that may block: compiling takes a while.
+    async fn change<T: Send + 'static>(
+        &self,
+        tenant: &Arc<Tenant>,
+        change: impl FnOnce(&Deployments, CallsOf<'_>) -> Result<T, DeployError> + Send + 'static,
+    ) -> Result<T, DeployError> {
+        let (tenant, switch) = (tenant.clone(), self.switch.clone());
+        let calls_of = move |logic: &Arc<dyn Logic>| switch.calls_on(logic);
+        let changed = tokio::task::spawn_blocking(move || change(&tenant.deployments, &calls_of));
+        changed.await.unwrap_or_else(|_| Err(DeployError::Refused("the server failed at it: see its log".to_owned())))
+    }
+
+    fn version(&self, version: Arc<Version>) -> VersionView {
+        let calls = self.switch.calls_on(version.logic());
+        VersionView::from(&Listed { version, state: State::Live, calls })
+    }
+}
+
+fn refused(tenant: &Tenant, problem: &DeployError) -> Answered {
+    tracing::warn!(tenant = tenant.domain(), %problem, "nothing was changed");
+    let status = match problem {
+        DeployError::Refused(_) => StatusCode::UNPROCESSABLE_ENTITY,
+        DeployError::Draining | DeployError::NothingBefore => StatusCode::CONFLICT,
+        DeployError::Store(_) => StatusCode::INTERNAL_SERVER_ERROR,
+    };
+    error(status, &problem.to_string())
+}

@@ -1,0 +1,157 @@
+//! What the admin API says, as JSON. The command line reads the same types.
+
+use crate::deploy::Listed;
+use crate::switch::LadderEntry;
+use plugboard_calls::contract::EndingReason;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// `GET /v1/tenants`: a list of these.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TenantView {
+    /// The SIP domain.
+    pub domain: String,
+    /// Its users, in number.
+    pub users: usize,
+    /// The path that its call logic serves.
+    pub http_prefix: String,
+    /// Calls that are up.
+    pub calls: usize,
+    /// What new calls take.
+    pub live: VersionView,
+}
+
+/// A version of call logic. `GET /v1/tenants/{domain}/controller` is the live one, `.../versions` a list of these.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VersionView {
+    /// The hash of component, tenant configuration and contract.
+    pub id: String,
+    /// SHA-256 of the component.
+    pub component: String,
+    /// What the component calls itself.
+    pub name: String,
+    /// The version that the component gives itself.
+    pub version: String,
+    /// When it was made live first, in milliseconds since the Unix epoch.
+    pub deployed_unix_ms: u64,
+    /// `live`, `draining` or `retired`.
+    pub state: String,
+    /// Calls that it serves.
+    pub calls: usize,
+    /// Events so far.
+    pub events: u64,
+    /// Events that it failed at, by kind.
+    pub faults: BTreeMap<String, u64>,
+    /// Half of its events took no longer, in microseconds.
+    pub p50_us: u64,
+    /// 99 of 100 of its events took no longer, in microseconds.
+    pub p99_us: u64,
+}
+
+/// The answer to a deployment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeployedView {
+    /// What is live now.
+    pub live: VersionView,
+    /// Whether it was before.
+    pub already_live: bool,
+}
+
+/// `GET /v1/calls`: a list of these.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CallView {
+    /// The tenant.
+    pub domain: String,
+    /// The call's key.
+    pub key: String,
+    /// Id of the version that it runs on.
+    pub version: String,
+    /// When it was placed, in milliseconds since the Unix epoch.
+    pub since_unix_ms: u64,
+    /// Why the host had to end it, if it had to.
+    pub ended_by_host: Option<String>,
+    /// Its legs, in the order in which they were called.
+    pub legs: Vec<LegView>,
+}
+
+/// One leg of a call.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LegView {
+    /// The URI that was called.
+    pub target: String,
+    /// `calling`, `early`, `up`, `leaving` or `over`.
+    pub state: String,
+    /// Its Call-ID.
+    pub call_id: String,
+}
+
+/// The messages of a call: `GET /v1/tenants/{domain}/ladder/{calling}/{called}` or
+/// `GET /v1/calls/{domain}/{key}/ladder`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LadderView {
+    /// The call's key.
+    pub key: String,
+    /// In order.
+    pub messages: Vec<MessageView>,
+}
+
+/// One SIP message.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MessageView {
+    /// When, in milliseconds since the Unix epoch.
+    pub unix_ms: u64,
+    /// On which leg of the call, counted from 1.
+    pub leg: u32,
+    /// The URI that the leg called.
+    pub peer: String,
+    /// Whether we sent it.
+    pub outgoing: bool,
+    /// `INVITE`; for a response `200 INVITE`.
+    pub text: String,
+}
+
+/// Why something was not done.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErrorView {
+    /// One line.
+    pub error: String,
+}
+
+impl From<LadderEntry> for MessageView {
+    fn from(LadderEntry { unix_ms, leg, peer, outgoing, text }: LadderEntry) -> Self {
+        Self { unix_ms, leg, peer, outgoing, text }
+    }
+}
+
+impl From<&Listed> for VersionView {
+    fn from(listed: &Listed) -> Self {
+        let version = &listed.version;
+        let description = version.logic().description();
+        let stats = version.stats();
+        Self {
+            id: version.id().to_owned(),
+            component: version.component().to_owned(),
+            name: description.name.clone(),
+            version: description.version.clone(),
+            deployed_unix_ms: version.deployed_unix_ms(),
+            state: listed.state.as_str().to_owned(),
+            calls: listed.calls,
+            events: stats.events,
+            faults: stats.faults.into_iter().map(|(kind, number)| (kind.to_owned(), number)).collect(),
+            p50_us: stats.p50_us,
+            p99_us: stats.p99_us,
+        }
+    }
+}
+
+/// The name of a reason, as JSON and metrics carry it.
+pub fn ending_reason(reason: EndingReason) -> &'static str {
+    match reason {
+        EndingReason::Operator => "operator",
+        EndingReason::Drained => "drained",
+        EndingReason::TenantRemoved => "tenant-removed",
+        EndingReason::Shutdown => "shutdown",
+        EndingReason::Unacknowledged => "unacknowledged",
+        EndingReason::Faulty => "faulty",
+    }
+}

@@ -1,0 +1,289 @@
+//! The command line. Every command that asks a server finds it by its configuration file, or by `--admin` and
+//! `--token-file`.
+
+mod calls;
+mod client;
+pub mod ladder;
+mod show;
+mod versions;
+
+use crate::config::{Config, ConfigError};
+use crate::demo;
+use crate::{logs, serve};
+use clap::{Args, Parser, Subcommand};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done
+  1  refused or failed
+  2  wrong arguments or configuration
+  3  the server cannot be reached";
+
+/// Connects SIP phones when it is asked to over HTTPS, with call logic that can be replaced while calls are up.
+#[derive(Parser)]
+#[command(name = "plugboard", version, after_help = EXIT_CODES, propagate_version = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Runs the server
+    ///
+    /// Checks the configuration as a whole, starts, says when it is ready and where it listens, and serves until
+    /// SIGTERM or SIGINT. Then it takes no new calls and waits for the ones that are up, as long as
+    /// drain_timeout_seconds says; a second signal ends it at once.
+    #[command(after_help = "Example:\n  plugboard serve --config /etc/plugboard/plugboard.toml")]
+    Serve {
+        #[command(flatten)]
+        config: ConfigArgs,
+    },
+    /// Shows what it does, on this machine alone
+    ///
+    /// Runs a server, phones and a challenging proxy on loopback; places calls, transfers one, replaces the call logic
+    /// under it, hangs up, and draws every call. Exits with 0 only if every call ended as it should.
+    #[command(after_help = "Example:\n  plugboard demo --stay")]
+    Demo {
+        /// Keep everything up afterwards and print commands to try
+        #[arg(long)]
+        stay: bool,
+        /// No colour
+        #[arg(long)]
+        no_color: bool,
+    },
+    /// Says whether a component can be deployed
+    ///
+    /// Checks, compiles and tries it as a deployment would. Asks no server.
+    #[command(after_help = "Example:\n  plugboard check target/guests/controller.wasm")]
+    Check {
+        /// The component
+        guest: PathBuf,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Makes a component the call logic of a domain
+    ///
+    /// New calls take it at once, calls that are up keep what they began with. A component that does not pass changes
+    /// nothing.
+    #[command(after_help = "Example:\n  plugboard deploy mine.wasm --domain example.com")]
+    Deploy {
+        /// The component
+        guest: PathBuf,
+        #[command(flatten)]
+        place: Place,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Makes the version before the live one live again
+    #[command(after_help = "Example:\n  plugboard rollback --domain example.com")]
+    Rollback {
+        #[command(flatten)]
+        place: Place,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Lists the versions of a domain's call logic
+    #[command(after_help = "Example:\n  plugboard versions --domain example.com")]
+    Versions {
+        #[command(flatten)]
+        place: Place,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Connects two users
+    ///
+    /// Rings CALLING, then has it call CALLED. Returns as soon as the first INVITE is on its way; --wait follows the
+    /// call to its end and exits with 0 only if it was answered.
+    #[command(after_help = "Example:\n  plugboard call alice bob --method invite --subject Lunch --wait")]
+    Call(calls::CallArgs),
+    /// Says how the call between two users is going
+    #[command(after_help = "Example:\n  plugboard status alice bob")]
+    Status {
+        #[command(flatten)]
+        pair: calls::Pair,
+        #[command(flatten)]
+        place: Place,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Transfers a call that was placed with --method invite
+    ///
+    /// TARGET takes the place of CALLING. The call stays as it is until TARGET has answered.
+    #[command(after_help = "Example:\n  plugboard transfer alice bob carol")]
+    Transfer {
+        #[command(flatten)]
+        pair: calls::Pair,
+        /// Who the call is transferred to
+        target: String,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Ends the call between two users, whatever its state
+    #[command(after_help = "Example:\n  plugboard hangup alice bob")]
+    Hangup {
+        #[command(flatten)]
+        pair: calls::Pair,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Lists the calls that are up
+    #[command(after_help = "Example:\n  plugboard calls --domain example.com --json")]
+    Calls {
+        #[command(flatten)]
+        place: Place,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Draws the SIP messages of a call as a sequence
+    ///
+    /// Works while the call is up and for some time after.
+    #[command(after_help = "Example:\n  plugboard ladder alice bob")]
+    Ladder {
+        #[command(flatten)]
+        pair: calls::Pair,
+        #[command(flatten)]
+        place: Place,
+        #[command(flatten)]
+        output: Output,
+    },
+}
+
+/// Which configuration.
+#[derive(Args, Clone)]
+struct ConfigArgs {
+    /// Configuration file
+    #[arg(long, value_name = "FILE", env = "PLUGBOARD_CONFIG", default_value = "plugboard.toml")]
+    config: PathBuf,
+}
+
+/// Which server, and which of its tenants.
+#[derive(Args, Clone)]
+struct Place {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// Admin address instead of the configured one, such as http://127.0.0.1:6668; needs --token-file
+    #[arg(long, value_name = "URL", requires = "token_file")]
+    admin: Option<String>,
+    /// File with the admin token
+    #[arg(long, value_name = "FILE", requires = "admin")]
+    token_file: Option<PathBuf>,
+    /// SIP domain [default: the first tenant; for `calls` all of them]
+    #[arg(long, value_name = "DOMAIN")]
+    domain: Option<String>,
+}
+
+#[derive(Args, Clone, Copy)]
+struct Output {
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Why a command did not do what it was asked to. Each kind has its exit code.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    /// 2
+    #[error("{0}")]
+    Configuration(#[from] ConfigError),
+    /// 2
+    #[error("{0}")]
+    Usage(String),
+    /// 1
+    #[error("{0}")]
+    Refused(String),
+    /// 3
+    #[error("cannot reach the server at {address}: {reason}")]
+    Unreachable { address: String, reason: String },
+}
+
+impl Failure {
+    fn exit_code(&self) -> u8 {
+        match self {
+            Self::Refused(_) => 1,
+            Self::Configuration(_) | Self::Usage(_) => 2,
+            Self::Unreachable { .. } => 3,
+        }
+    }
+}
+
+/// Runs the command line of this process.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&Failure::Refused(format!("cannot start: {error}"))),
+    };
+    match runtime.block_on(run(cli.command)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failed(&failure),
+    }
+}
+
+async fn run(command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Serve { config } => serve(&config.config).await,
+        Command::Demo { stay, no_color } => demonstrate(demo::DemoOptions { stay, no_colour: no_color }).await,
+        Command::Check { guest, output } => versions::check(&guest, output),
+        Command::Deploy { guest, place, output } => versions::deploy(&guest, &place, output).await,
+        Command::Rollback { place, output } => versions::roll_back(&place, output).await,
+        Command::Versions { place, output } => versions::list(&place, output).await,
+        Command::Call(args) => calls::call(&args).await,
+        Command::Status { pair, place, output } => calls::status(&pair, &place, output).await,
+        Command::Transfer { pair, target, place } => calls::transfer(&pair, &target, &place).await,
+        Command::Hangup { pair, place } => calls::hang_up(&pair, &place).await,
+        Command::Calls { place, output } => calls::list(&place, output).await,
+        Command::Ladder { pair, place, output } => calls::draw(&pair, &place, output).await,
+    }
+}
+
+async fn serve(file: &Path) -> Result<(), Failure> {
+    let config = Config::load(file)?;
+    logs::start(&config.log);
+    let refused = |error: anyhow::Error| Failure::Refused(format!("{error:#}"));
+    let server = serve::Server::start(config).await.map_err(refused)?;
+    show::print(&server.banner());
+    server.run().await.map_err(refused)
+}
+
+async fn demonstrate(options: demo::DemoOptions) -> Result<(), Failure> {
+    match demo::run(options).await {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(Failure::Refused("not every call ended as it should".to_owned())),
+        Err(error) => Err(Failure::Refused(format!("{error:#}"))),
+    }
+}
+
+fn failed(failure: &Failure) -> ExitCode {
+    // Nobody may be listening; the exit code says it too.
+    let _ = std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("plugboard: {failure}\n"));
+    ExitCode::from(failure.exit_code())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn every_command_has_help_with_an_example() {
+        let cli = Cli::command();
+        cli.clone().debug_assert();
+        for command in cli.get_subcommands() {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(help.contains(&format!("plugboard {}", command.get_name())), "{}", command.get_name());
+            assert!(command.get_about().is_some());
+        }
+    }
+
+    #[test]
+    fn an_admin_address_needs_its_token() {
+        let parse = |arguments: &[&str]| Cli::try_parse_from([&["plugboard", "calls"], arguments].concat()).is_ok();
+        assert!(parse(&["--admin", "http://127.0.0.1:1", "--token-file", "t"]));
+        assert!(!parse(&["--admin", "http://127.0.0.1:1"]));
+        assert!(!parse(&["--token-file", "t"]));
+        assert!(parse(&[]));
+    }
+}

@@ -1,0 +1,241 @@
+//! The configuration file: TOML, checked whole when the server starts. A key that is not known is refused, and every
+//! problem is reported at once with its file, line and key ([`ConfigError`]).
+//!
+//! Paths in the file are relative to the file. Everything but the tenants has a default:
+//!
+//! ```toml
+//! state_dir = "plugboard-data"          # certificates, tokens, compiled components
+//! drain_timeout_seconds = 30            # how long a shutdown waits for calls
+//!
+//! [http]
+//! https = "0.0.0.0:6666"                # or "off"
+//! certificate = "server.pem"            # with key = "server.key"; without them a self-signed pair is made
+//! digest = "0.0.0.0:6667"               # or "off"
+//! admin = "127.0.0.1:6668"
+//! handshake_timeout_seconds = 10        # TLS handshake
+//! header_timeout_seconds = 10           # from the first byte of a request to the end of its header
+//! body_timeout_seconds = 30             # the whole body
+//! idle_timeout_seconds = 120            # a connection on which nothing is asked
+//! header_bytes_max = 32768              # one request's header
+//! body_bytes_max = 65536                # one request's body; the admin listener takes larger components
+//! connections_max = 1024                # of one listener; more wait until one closes
+//!
+//! [sip]
+//! udp = "0.0.0.0:5060"                  # or several: ["0.0.0.0:5060", "[::]:5060"]
+//! advertise = "203.0.113.7"             # what Via and Contact say instead of the socket's own address
+//!
+//! [engine]
+//! event_deadline_ms = 50                # how long call logic may think about one event
+//! memory_bytes = 16777216               # how much memory an instance of it may have
+//!
+//! [log]
+//! format = "text"                       # or "json"
+//! level = "info"                        # error, warn, info, debug, trace
+//!
+//! [tenants."example.com"]
+//! hosts = ["pbx.example.com"]           # HTTP Host names; the first tenant answers for any other
+//! controller = "guests/mine.wasm"       # omitted: the built-in controller
+//! outbound_proxy = "sip:127.0.0.1:5080;transport=udp"
+//! trusted = ["10.0.0.0/8"]              # networks that need no PIN on the HTTPS listener
+//! cors_origins = ["https://portal.example.com"]   # browser pages that may ask; none by default
+//!
+//! [tenants."example.com".limits]
+//! calls = 100000                        # see `plugboard_calls::limits::Limits` for the others
+//!
+//! [tenants."example.com".users.alice]
+//! pin = "123"                           # or pin_ha1 = { sha256 = "...", md5 = "..." } for no clear text
+//! display_name = "Alice"
+//! aliases = ["201"]
+//! sip_password = "secret"               # answers 401 and 407; sip_user = if it differs
+//! ```
+
+mod error;
+mod read;
+mod table;
+#[cfg(test)]
+mod tests;
+
+pub use error::{ConfigError, Problem};
+
+use crate::secret::{Pin, SecretText};
+use ipnet::IpNet;
+use plugboard_calls::limits::Limits;
+use plugboard_sip::uri::SipUri;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use zeroize::Zeroizing;
+
+/// A configuration that holds together.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where it was read from.
+    pub file: PathBuf,
+    /// Certificates, tokens, deployed and compiled components.
+    pub state_dir: PathBuf,
+    /// How long a shutdown waits for calls.
+    pub drain_timeout: Duration,
+    /// The HTTP listeners.
+    pub http: HttpConfig,
+    /// The SIP sockets.
+    pub sip: SipConfig,
+    /// What call logic may take.
+    pub engine: EngineConfig,
+    /// The log.
+    pub log: LogConfig,
+    /// At least one, in the order of the file.
+    pub tenants: Vec<TenantConfig>,
+}
+
+/// `[http]`
+#[derive(Clone, Debug)]
+pub struct HttpConfig {
+    /// The HTTPS listener; none when it is off.
+    pub https: Option<SocketAddr>,
+    /// Certificate chain and key as PEM files; none: a self-signed pair in `state_dir`.
+    pub certificate: Option<CertificateFiles>,
+    /// The HTTP listener that wants Digest; none when it is off.
+    pub digest: Option<SocketAddr>,
+    /// The admin listener.
+    pub admin: SocketAddr,
+    /// What clients may take.
+    pub limits: HttpLimits,
+}
+
+/// A certificate that the operator brings along.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CertificateFiles {
+    /// PEM, the server's certificate first.
+    pub certificate: PathBuf,
+    /// PEM.
+    pub key: PathBuf,
+}
+
+/// What clients of one listener may take.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HttpLimits {
+    /// For the TLS handshake.
+    pub handshake_timeout: Duration,
+    /// From the first byte of a request to the end of its header.
+    pub header_timeout: Duration,
+    /// For the body of a request.
+    pub body_timeout: Duration,
+    /// Without any request.
+    pub idle_timeout: Duration,
+    /// Largest header of a request, in bytes.
+    pub header_bytes_max: usize,
+    /// Largest body of a request, in bytes.
+    pub body_bytes_max: usize,
+    /// Connections at once, in number.
+    pub connections_max: usize,
+}
+
+/// `[sip]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SipConfig {
+    /// At least one.
+    pub udp: Vec<SocketAddr>,
+    /// Host name or address for Via and Contact.
+    pub advertise: Option<String>,
+}
+
+/// `[engine]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EngineConfig {
+    /// How long one event may take.
+    pub event_deadline: Duration,
+    /// How much memory an instance of call logic may have, in bytes.
+    pub memory_bytes: usize,
+}
+
+/// `[log]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogConfig {
+    /// How lines look.
+    pub format: LogFormat,
+    /// The least urgent level that is written.
+    pub level: tracing::Level,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// `[tenants."domain"]`
+#[derive(Clone, Debug)]
+pub struct TenantConfig {
+    /// The SIP domain, in lower case.
+    pub domain: String,
+    /// HTTP Host names, in lower case.
+    pub hosts: Vec<String>,
+    /// The component to run until another is deployed; none: the built-in one.
+    pub controller: Option<PathBuf>,
+    /// Where requests outside a dialog go.
+    pub outbound_proxy: Option<SipUri>,
+    /// Networks that need no PIN on the HTTPS listener.
+    pub trusted: Vec<IpNet>,
+    /// Origins (RFC 6454) whose pages may ask.
+    pub cors_origins: Vec<String>,
+    /// The bounds of its calls.
+    pub limits: Limits,
+    /// Its users, in the order of the file.
+    pub users: Vec<UserConfig>,
+}
+
+/// `[tenants."domain".users.name]`
+#[derive(Clone, Debug)]
+pub struct UserConfig {
+    /// The user part of the address; case matters (RFC 3261 §19.1.4).
+    pub name: String,
+    /// Without one the user can never log in.
+    pub pin: Option<Pin>,
+    /// Goes into From.
+    pub display_name: Option<String>,
+    /// Other names of the same user, such as a number.
+    pub aliases: Vec<String>,
+    /// The username for SIP challenges where it is not the user's name.
+    pub sip_user: Option<String>,
+    /// Answers SIP challenges.
+    pub sip_password: Option<SecretText>,
+}
+
+impl Config {
+    /// Reads and checks a file.
+    ///
+    /// # Errors
+    /// When it cannot be read, or with everything that is wrong with it. The operator's to correct.
+    pub fn load(file: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(file).map(Zeroizing::new).map_err(|error| {
+            let message = match error.kind() {
+                std::io::ErrorKind::NotFound => format!(
+                    "there is no such file; name one with --config, or write one that holds at least:\n\n{SMALLEST}"
+                ),
+                _ => format!("cannot be read: {error}"),
+            };
+            ConfigError::whole(file.to_owned(), message)
+        })?;
+        Self::parse(file, &text)
+    }
+
+    /// Checks the text of a file. Relative paths in it start at the file's folder.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub fn parse(file: &Path, text: &str) -> Result<Self, ConfigError> {
+        read::config(file, text)
+    }
+}
+
+/// The smallest useful file, for whoever has none yet.
+const SMALLEST: &str = r#"[tenants."example.com"]
+outbound_proxy = "sip:127.0.0.1:5080"
+
+[tenants."example.com".users.alice]
+pin = "123"
+sip_password = "secret"
+"#;

@@ -1,0 +1,334 @@
+//! The sections of the file, one function each.
+
+use super::error::ConfigError;
+use super::table::{Problems, Table, Value};
+use super::*;
+use plugboard_sip::text::Text;
+use std::collections::HashMap;
+use toml::de::DeTable;
+
+/// Longest name of a user, host or domain, in bytes.
+const NAME_BYTES_MAX: usize = 128;
+/// Longest time that can be configured, in seconds.
+const SECONDS_MAX: u64 = 3_600;
+
+/// The whole file.
+pub(super) fn config(file: &Path, text: &str) -> Result<Config, ConfigError> {
+    let problems = Problems::new(text);
+    let (root, errors) = DeTable::parse_recoverable(text);
+    for error in &errors {
+        // The message alone: printed whole, the error would show the line, which may hold a secret.
+        problems.add(error.span().map_or(0, |span| span.start), "", format!("not TOML: {}", error.message()));
+    }
+    let folder = match file.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    let config =
+        if errors.is_empty() { Some(whole(file, folder, Table::root(root.get_ref(), &problems))) } else { None };
+    let problems = problems.into_sorted();
+    match config {
+        Some(config) if problems.is_empty() => Ok(config),
+        _ => Err(ConfigError { file: file.to_owned(), problems }),
+    }
+}
+
+fn whole(file: &Path, folder: &Path, mut root: Table<'_>) -> Config {
+    let path = |text: &str| Some(folder.join(text));
+    let state_dir = root.text("state_dir", "write a folder: state_dir = \"plugboard-data\"", path);
+    let drain_timeout = seconds(&mut root, "drain_timeout_seconds", 30);
+    let http = http(root.table("http"), folder);
+    let sip = sip(root.table("sip"));
+    let engine = engine(root.table("engine"));
+    let log = log(root.table("log"));
+    let tenants = tenants(&mut root, folder);
+    root.finish();
+    let state_dir = state_dir.unwrap_or_else(|| folder.join("plugboard-data"));
+    Config { file: file.to_owned(), state_dir, drain_timeout, http, sip, engine, log, tenants }
+}
+
+fn http(table: Option<Table<'_>>, folder: &Path) -> HttpConfig {
+    let mut limits = HttpLimits::default();
+    let (https, digest, admin) = (local("0.0.0.0", 6666), local("0.0.0.0", 6667), local("127.0.0.1", 6668));
+    let Some(mut table) = table else {
+        return HttpConfig { https: Some(https), certificate: None, digest: Some(digest), admin, limits };
+    };
+    let listener = |text: &str| match text {
+        "off" => Some(None),
+        address => address.parse().ok().map(Some),
+    };
+    let path = |text: &str| Some(folder.join(text));
+    let https = table.text("https", "write https = \"0.0.0.0:6666\", or \"off\"", listener).unwrap_or(Some(https));
+    let digest = table.text("digest", "write digest = \"0.0.0.0:6667\", or \"off\"", listener).unwrap_or(Some(digest));
+    let admin = table.text("admin", "write admin = \"127.0.0.1:6668\"", |text| text.parse().ok()).unwrap_or(admin);
+    let certificate = table.text("certificate", "write the name of a PEM file: certificate = \"server.pem\"", path);
+    let key = table.text("key", "write the name of a PEM file: key = \"server.key\"", path);
+    let certificate = match (certificate, key) {
+        (Some(certificate), Some(key)) => Some(CertificateFiles { certificate, key }),
+        (None, None) => None,
+        _ => {
+            table.wrong("`certificate` and `key` go together: write both, or neither for a self-signed pair");
+            None
+        }
+    };
+    let standard = HttpLimits::default();
+    limits.handshake_timeout = seconds(&mut table, "handshake_timeout_seconds", standard.handshake_timeout.as_secs());
+    limits.header_timeout = seconds(&mut table, "header_timeout_seconds", standard.header_timeout.as_secs());
+    limits.body_timeout = seconds(&mut table, "body_timeout_seconds", standard.body_timeout.as_secs());
+    limits.idle_timeout = seconds(&mut table, "idle_timeout_seconds", standard.idle_timeout.as_secs());
+    number(&mut table, "header_bytes_max", 8_192..=1_048_576, &mut limits.header_bytes_max);
+    number(&mut table, "body_bytes_max", 0..=16_777_216, &mut limits.body_bytes_max);
+    number(&mut table, "connections_max", 1..=1_000_000, &mut limits.connections_max);
+    table.finish();
+    HttpConfig { https, certificate, digest, admin, limits }
+}
+
+impl Default for HttpLimits {
+    fn default() -> Self {
+        Self {
+            handshake_timeout: Duration::from_secs(10),
+            header_timeout: Duration::from_secs(10),
+            body_timeout: Duration::from_secs(30),
+            idle_timeout: Duration::from_secs(120),
+            header_bytes_max: 32 * 1024,
+            body_bytes_max: 64 * 1024,
+            connections_max: 1024,
+        }
+    }
+}
+
+impl Default for EngineConfig {
+    fn default() -> Self {
+        Self { event_deadline: Duration::from_millis(50), memory_bytes: 16 * 1024 * 1024 }
+    }
+}
+
+fn sip(table: Option<Table<'_>>) -> SipConfig {
+    let standard = SipConfig { udp: vec![local("0.0.0.0", 5060)], advertise: None };
+    let Some(mut table) = table else { return standard };
+    let udp = table.texts("udp", "write an address and port: udp = \"0.0.0.0:5060\"", |text| text.parse().ok());
+    let wanted = "write the host name or address that phones can reach: advertise = \"203.0.113.7\"";
+    let advertise = table.text("advertise", wanted, |text| is_host(text).then(|| text.to_owned()));
+    for later in ["tcp", "tls"] {
+        if let Some(value) = table.get(later) {
+            value.wrong("this version speaks SIP over UDP only: remove the line");
+        }
+    }
+    if udp.as_ref().is_some_and(Vec::is_empty) {
+        table.wrong("`udp` needs at least one address");
+    }
+    table.finish();
+    SipConfig { udp: udp.unwrap_or(standard.udp), advertise }
+}
+
+fn engine(table: Option<Table<'_>>) -> EngineConfig {
+    let mut engine = EngineConfig::default();
+    let Some(mut table) = table else { return engine };
+    if let Some(ms) = table.number("event_deadline_ms", 5..=10_000) {
+        engine.event_deadline = Duration::from_millis(ms);
+    }
+    number(&mut table, "memory_bytes", 1_048_576..=268_435_456, &mut engine.memory_bytes);
+    table.finish();
+    engine
+}
+
+fn log(table: Option<Table<'_>>) -> LogConfig {
+    let mut log = LogConfig { format: LogFormat::Text, level: tracing::Level::INFO };
+    let Some(mut table) = table else { return log };
+    let format = |text: &str| match text {
+        "text" => Some(LogFormat::Text),
+        "json" => Some(LogFormat::Json),
+        _ => None,
+    };
+    if let Some(format) = table.text("format", "write \"text\" or \"json\"", format) {
+        log.format = format;
+    }
+    let wanted = "write \"error\", \"warn\", \"info\", \"debug\" or \"trace\"";
+    if let Some(level) = table.text("level", wanted, |text| text.parse().ok()) {
+        log.level = level;
+    }
+    table.finish();
+    log
+}
+
+fn tenants(root: &mut Table<'_>, folder: &Path) -> Vec<TenantConfig> {
+    let Some(table) = root.table("tenants") else {
+        root.wrong("a tenant is missing: write [tenants.\"example.com\"] with the name of your SIP domain");
+        return Vec::new();
+    };
+    let mut owners: HashMap<String, String> = HashMap::new();
+    let mut found = Vec::new();
+    let named = table.named();
+    if named.is_empty() {
+        root.wrong("a tenant is missing: write [tenants.\"example.com\"] with the name of your SIP domain");
+    }
+    for (name, value) in named {
+        let Some(domain) = Some(name.to_ascii_lowercase()).filter(|name| is_host(name)) else {
+            value.wrong("a tenant is named by its SIP domain: write [tenants.\"example.com\"]");
+            continue;
+        };
+        let Some(tenant) = tenant(domain, &value, folder) else { continue };
+        for host in tenant.hosts.iter().chain([&tenant.domain]) {
+            let owner = owners.entry(host.clone()).or_insert_with(|| tenant.domain.clone());
+            if *owner != tenant.domain {
+                value.wrong(&format!(
+                    "the host `{host}` belongs to the tenant `{owner}` already: name it in one of them"
+                ));
+            }
+        }
+        found.push(tenant);
+    }
+    found
+}
+
+fn tenant(domain: String, value: &Value<'_>, folder: &Path) -> Option<TenantConfig> {
+    let mut table = value.table("write a table: [tenants.\"example.com\"]")?;
+    let host = |text: &str| is_host(text).then(|| text.to_ascii_lowercase());
+    let proxy = |text: &str| SipUri::parse(&Text::from(text)).ok();
+    let network = |text: &str| text.parse().ok().or_else(|| text.parse::<std::net::IpAddr>().ok().map(IpNet::from));
+    let hosts = table.texts("hosts", "write host names without port: hosts = [\"pbx.example.com\"]", host);
+    let controller = table.text("controller", "write the name of a component: controller = \"mine.wasm\"", |text| {
+        Some(folder.join(text))
+    });
+    let outbound_proxy =
+        table.text("outbound_proxy", "write a SIP URI: outbound_proxy = \"sip:127.0.0.1:5080\"", proxy);
+    let trusted = table.texts("trusted", "write networks: trusted = [\"10.0.0.0/8\", \"::1\"]", network);
+    let wanted = "write origins as browsers send them: cors_origins = [\"https://portal.example.com\"]";
+    let cors_origins = table.texts("cors_origins", wanted, |text| is_origin(text).then(|| text.to_owned()));
+    let mut tenant = TenantConfig {
+        domain,
+        hosts: hosts.unwrap_or_default(),
+        controller,
+        outbound_proxy,
+        trusted: trusted.unwrap_or_default(),
+        cors_origins: cors_origins.unwrap_or_default(),
+        limits: Limits::default(),
+        users: Vec::new(),
+    };
+    if let Some(table) = table.table("limits") {
+        limits(table, &mut tenant.limits);
+    }
+    if let Some(users) = table.table("users") {
+        tenant.users = read_users(users);
+    }
+    table.finish();
+    Some(tenant)
+}
+
+fn limits(mut table: Table<'_>, limits: &mut Limits) {
+    number(&mut table, "effects_per_event", 1..=10_000, &mut limits.effects_per_event);
+    number(&mut table, "bytes_per_event", 1..=16_777_216, &mut limits.bytes_per_event);
+    number(&mut table, "state_bytes", 1..=1_048_576, &mut limits.state_bytes);
+    number(&mut table, "legs_per_call", 1..=1_000, &mut limits.legs_per_call);
+    number(&mut table, "transactions_per_call", 1..=10_000, &mut limits.transactions_per_call);
+    number(&mut table, "timers_per_call", 1..=1_000, &mut limits.timers_per_call);
+    number(&mut table, "events_queued_per_call", 1..=10_000, &mut limits.events_queued_per_call);
+    number(&mut table, "calls", 1..=10_000_000, &mut limits.calls);
+    number(&mut table, "cache_bytes", 0..=68_719_476_736, &mut limits.cache_bytes);
+    number(&mut table, "breakdowns_in_a_row", 1..=1_000, &mut limits.breakdowns_in_a_row);
+    table.finish();
+}
+
+fn read_users(table: Table<'_>) -> Vec<UserConfig> {
+    let mut owners: HashMap<String, String> = HashMap::new();
+    let mut users = Vec::new();
+    for (name, value) in table.named() {
+        if !is_user(name) {
+            value.wrong(
+                "a user is named by letters, digits and -_.!~*'()&=+$,: write the part before the @ of the address",
+            );
+            continue;
+        }
+        let Some(user) = read_user(name, &value) else { continue };
+        for name in user.aliases.iter().chain([&user.name]) {
+            let owner = owners.entry(name.clone()).or_insert_with(|| user.name.clone());
+            if *owner != user.name {
+                value.wrong(&format!("`{name}` is a name of `{owner}` already: give each name to one user"));
+            }
+        }
+        users.push(user);
+    }
+    users
+}
+
+fn read_user(name: &str, value: &Value<'_>) -> Option<UserConfig> {
+    let mut table = value.table("write a table: [tenants.\"example.com\".users.alice]")?;
+    let secret = |text: &str| Some(SecretText::new(text.to_owned()));
+    let clear = table.text("pin", "write it in quotes, not empty: pin = \"123\"", secret);
+    let hashes = table.table("pin_ha1").and_then(read_hashes);
+    if clear.is_some() && hashes.is_some() {
+        table.wrong("write either `pin` or `pin_ha1`, not both");
+    }
+    let printable = |text: &str| (!text.chars().any(char::is_control)).then(|| text.to_owned());
+    let user = UserConfig {
+        name: name.to_owned(),
+        pin: hashes.or(clear.map(Pin::Clear)),
+        display_name: table.text("display_name", "write it in quotes: display_name = \"Alice\"", printable),
+        aliases: table
+            .texts("aliases", "write names or numbers in quotes: aliases = [\"201\"]", |text| {
+                is_user(text).then(|| text.to_owned())
+            })
+            .unwrap_or_default(),
+        sip_user: table.text("sip_user", "write it in quotes: sip_user = \"alice\"", printable),
+        sip_password: table.text("sip_password", "write it in quotes, not empty: sip_password = \"secret\"", secret),
+    };
+    table.finish();
+    Some(user)
+}
+
+fn read_hashes(mut table: Table<'_>) -> Option<Pin> {
+    let hex = |digits: usize| {
+        move |text: &str| {
+            let fits = text.len() == digits && text.bytes().all(|b| b.is_ascii_hexdigit());
+            fits.then(|| SecretText::new(text.to_ascii_lowercase()))
+        }
+    };
+    let sha256 = table.text("sha256", "write the 64 hex digits of SHA-256 over user:domain:pin", hex(64));
+    let md5 = table.text("md5", "write the 32 hex digits of MD5 over user:domain:pin", hex(32));
+    if sha256.is_none() {
+        table.wrong("`sha256` is needed: clients take it first. printf alice:example.com:123 | sha256sum makes one");
+    }
+    table.finish();
+    sha256.map(|sha256| Pin::Hashes { sha256, md5 })
+}
+
+fn seconds(table: &mut Table<'_>, key: &'static str, standard: u64) -> Duration {
+    Duration::from_secs(table.number(key, 1..=SECONDS_MAX).unwrap_or(standard))
+}
+
+fn number<N: TryFrom<u64>>(
+    table: &mut Table<'_>,
+    key: &'static str,
+    range: std::ops::RangeInclusive<u64>,
+    target: &mut N,
+) {
+    if let Some(number) = table.number(key, range).and_then(|n| N::try_from(n).ok()) {
+        *target = number;
+    }
+}
+
+fn local(address: &str, port: u16) -> SocketAddr {
+    SocketAddr::new(address.parse().expect("an address literal of this file"), port)
+}
+
+/// A host name or an IPv4 address.
+fn is_host(text: &str) -> bool {
+    let byte = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'.';
+    text.len() <= NAME_BYTES_MAX
+        && text.bytes().all(byte)
+        && text.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric())
+        && !text.contains("..")
+}
+
+/// A user part that needs no escapes (RFC 3261 §25.1: unreserved, and what user-unreserved adds but `;?/`).
+fn is_user(text: &str) -> bool {
+    let byte = |b: u8| b.is_ascii_alphanumeric() || b"-_.!~*'()&=+$,".contains(&b);
+    !text.is_empty() && text.len() <= NAME_BYTES_MAX && text.bytes().all(byte)
+}
+
+/// A serialised origin (RFC 6454 §6.2): scheme, host, port if it is not the scheme's.
+fn is_origin(text: &str) -> bool {
+    let Ok(uri) = text.parse::<http::Uri>() else { return false };
+    let bare = matches!(uri.scheme_str(), Some("http" | "https")) && uri.authority().is_some();
+    bare && !text.ends_with('/') && uri.query().is_none() && uri.path().len() <= 1
+}

@@ -1,0 +1,129 @@
+//! Where deployed components are kept: `state_dir/tenants/<domain>/<sha256>.wasm`, and `deployed.json`, which says
+//! which of them were live, in order. Each file is written aside and renamed, so a crash leaves the old or the new.
+
+use crate::state_dir::{self, StateDir};
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+
+/// The folder of one tenant.
+pub struct Store {
+    domain: String,
+    folder: PathBuf,
+    configured: Mutex<Configured>,
+}
+
+/// The component that the configuration names.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Configured {
+    /// `built-in`, or the SHA-256 of the file: a newer program with another built-in controller is no change of the
+    /// configuration.
+    pub(super) base: String,
+    /// SHA-256 of the component, in hex.
+    pub(super) component: String,
+}
+
+/// A version that was live.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// SHA-256 of the component, in hex; names the file.
+    pub component: String,
+    /// When it was made live first, in milliseconds since the Unix epoch.
+    pub deployed_unix_ms: u64,
+}
+
+/// What to start with.
+pub(super) struct Kept {
+    /// What was deployed, the last one at the end.
+    pub(super) line: Vec<Record>,
+    /// The configured component, which may be newer by now, comes behind all of it.
+    pub(super) configured_is_live: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Deployed {
+    /// What the configuration named at the time.
+    configured: Configured,
+    /// The last one is live.
+    line: Vec<Record>,
+}
+
+impl Store {
+    /// The store of the tenant of this domain, made if it is not there.
+    ///
+    /// # Errors
+    /// When the folder cannot be made.
+    pub fn open(state_dir: &StateDir, domain: &str) -> std::io::Result<Self> {
+        let folder = state_dir.folder(&["tenants", domain])?;
+        Ok(Self { domain: domain.to_owned(), folder, configured: Mutex::default() })
+    }
+
+    /// The tenant's domain.
+    pub fn domain(&self) -> &str {
+        &self.domain
+    }
+
+    /// Says what the configuration names now, and gets what to start with.
+    pub(super) fn start(&self, configured: Configured) -> Kept {
+        let kept = self.kept(&configured).unwrap_or(Kept { line: Vec::new(), configured_is_live: true });
+        *self.configured.lock().unwrap_or_else(PoisonError::into_inner) = configured;
+        kept
+    }
+
+    fn kept(&self, configured: &Configured) -> Option<Kept> {
+        let tenant = &self.domain;
+        let text = std::fs::read(self.folder.join(LIST)).ok()?;
+        let Deployed { configured: then, mut line } = match serde_json::from_slice(&text) {
+            Ok(deployed) => deployed,
+            Err(error) => {
+                tracing::error!(tenant, %error, "what was deployed cannot be read: starting the configured controller");
+                return None;
+            }
+        };
+        if then.base != configured.base {
+            tracing::info!(tenant, "the configured controller has changed: it takes the place of what was deployed");
+            return None;
+        }
+        let configured_is_live = line.pop_if(|last| last.component == then.component).is_some();
+        Some(Kept { line, configured_is_live })
+    }
+
+    /// The bytes of a component, checked against its hash.
+    pub(super) fn component(&self, component: &str) -> Result<Vec<u8>, String> {
+        let bytes = std::fs::read(self.file(component)).map_err(|error| error.to_string())?;
+        if super::hash(&bytes) == component { Ok(bytes) } else { Err("the file was changed or damaged".to_owned()) }
+    }
+
+    /// Keeps a component.
+    pub(super) fn keep(&self, component: &str, bytes: &[u8]) -> Result<(), String> {
+        state_dir::write(&self.file(component), bytes).map_err(|error| error.to_string())
+    }
+
+    /// Writes down what is live now and what was before, and removes every other component.
+    pub(super) fn save(&self, line: Vec<Record>) -> Result<(), String> {
+        let configured = self.configured.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let deployed = Deployed { configured, line };
+        let text = serde_json::to_vec_pretty(&deployed).map_err(|error| error.to_string())?;
+        state_dir::write(&self.folder.join(LIST), &text).map_err(|error| error.to_string())?;
+        self.sweep(&deployed.line);
+        Ok(())
+    }
+
+    /// A file that cannot be removed costs space only.
+    fn sweep(&self, line: &[Record]) {
+        let Ok(files) = std::fs::read_dir(&self.folder) else { return };
+        for file in files.flatten() {
+            let name = file.file_name().to_string_lossy().into_owned();
+            let Some(component) = name.strip_suffix(".wasm") else { continue };
+            if !line.iter().any(|record| record.component == component) {
+                let _ = std::fs::remove_file(file.path());
+            }
+        }
+    }
+
+    fn file(&self, component: &str) -> PathBuf {
+        self.folder.join(format!("{component}.wasm"))
+    }
+}
+
+const LIST: &str = "deployed.json";

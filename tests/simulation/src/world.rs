@@ -1,0 +1,307 @@
+//! One run: calls placed, transferred and hung up among phones and a network that misbehave, until nothing is left.
+
+use crate::native::Native;
+use crate::network::{Datagram, Network, Weather};
+use crate::phone::{PLUGBOARD, Phone};
+use plugboard_calls::chance::Chance;
+use plugboard_calls::contract::*;
+use plugboard_calls::limits::Limits;
+use plugboard_calls::logic::{Credentials, Directory, Logic, Routed, UserRecord};
+use plugboard_calls::shard::{Arrival, Face, Faces, Output, Shard, ShardConfig};
+use plugboard_calls::stage::{Setting, Stage, View};
+use plugboard_calls::tenant::Tenant;
+use plugboard_controller::CallController;
+use plugboard_sip::admit::admit;
+use plugboard_sip::host::Host;
+use plugboard_sip::time::Time;
+use plugboard_sip::transaction::TimerValues;
+use plugboard_sip::transport::{Destination, Transport};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Phones in a world; the user `pN` is at the port `6000 + N`.
+const PHONES: u16 = 4;
+/// Time in which requests are made.
+const ASKING: Duration = Duration::from_secs(90);
+/// Time after which everything must be over: the longest ringing, its farewell, and transactions that ran out.
+const END: Duration = Duration::from_secs(600);
+
+/// A world.
+pub struct World {
+    now: Time,
+    shard: Shard,
+    tenant: Arc<Tenant>,
+    logic: Arc<dyn Logic>,
+    network: Network,
+    phones: Vec<Phone>,
+    plans: BTreeMap<(Time, u64), Asking>,
+    answers: BTreeMap<u64, Vec<HttpResponse>>,
+    exchanges: u64,
+    out: Vec<Output>,
+    /// Every datagram that was sent, in order: what two runs of one seed are compared by.
+    pub trace: Vec<String>,
+}
+
+/// An HTTP request that will be made.
+#[derive(Clone, Debug)]
+struct Asking {
+    method: &'static str,
+    path: String,
+    query: String,
+}
+
+struct Users;
+
+impl Directory for Users {
+    fn find(&self, name: &str) -> Option<UserRecord> {
+        let user = name.strip_prefix("sip:").unwrap_or(name);
+        let user = user.split('@').next().unwrap_or(user);
+        let known = user.strip_prefix('p').is_some_and(|number| number.parse::<u16>().is_ok_and(|n| n < PHONES));
+        let identity =
+            || Identity { address_of_record: format!("sip:{user}@127.0.0.1:{}", port_of(user)), display_name: None };
+        known.then(|| UserRecord { name: user.to_owned(), identity: identity() })
+    }
+
+    fn credentials(&self, _: &str) -> Option<Credentials> {
+        None
+    }
+}
+
+fn port_of(user: &str) -> u16 {
+    6_000 + user.trim_start_matches('p').parse::<u16>().unwrap_or_default()
+}
+
+impl World {
+    /// A world by seed, in this weather.
+    pub fn new(seed: u64, weather: Weather) -> Self {
+        let mut chance = Chance::new(seed);
+        let address: SocketAddr = PLUGBOARD.into();
+        let host = Host::V4(PLUGBOARD.0.into());
+        let faces = Faces::new(vec![Face { transport: Transport::Udp, address, host, port: PLUGBOARD.1 }]);
+        let config = ShardConfig { index: 0, faces, timers: TimerValues::default(), seed: chance.next_u64() };
+        let mut world = Self {
+            now: Time::from_millis(1_000_000),
+            shard: Shard::new(config),
+            tenant: Tenant::new("example.com".into(), Limits::default(), Arc::new(Users), None),
+            logic: Arc::new(Native::<CallController>::default()),
+            network: Network::new(weather, chance.next_u64()),
+            phones: (0..PHONES).map(|n| Phone::new(6_000 + n, chance.next_u64())).collect(),
+            plans: BTreeMap::new(),
+            answers: BTreeMap::new(),
+            exchanges: 0,
+            out: Vec::new(),
+            trace: Vec::new(),
+        };
+        world.plan(&mut chance);
+        world
+    }
+
+    /// What will be asked: one to three calls, transfers of some, hang-ups of some, looks at them, and in the end the
+    /// hang-up of all.
+    fn plan(&mut self, chance: &mut Chance) {
+        let everyone_out = self.now + ASKING * 2;
+        let mut number = 0;
+        let mut at = |within: Duration, world: &mut Self, asking: Asking, chance: &mut Chance| {
+            number += 1;
+            let delay = Duration::from_millis(chance.next_u64() % within.as_millis() as u64);
+            world.plans.insert((world.now + delay, number), asking);
+        };
+        for _ in 0..1 + chance.next_u64() % 3 {
+            let mode = if chance.next_u64() % 3 == 0 { "REFER" } else { "INVITE" };
+            let calling = chance.next_u64() % u64::from(PHONES);
+            let called = (calling + 1 + chance.next_u64() % u64::from(PHONES - 1)) % u64::from(PHONES);
+            let path = format!("/callcontroller/p{calling}/p{called}");
+            let ring = 5 + chance.next_u64() % 40;
+            let query = format!("sipMethod={mode}&timeout={ring}&resultCacheTime=3600&isForwardingAllowed=true");
+            at(Duration::from_secs(20), self, Asking { method: "POST", path: path.clone(), query }, chance);
+            for _ in 0..chance.next_u64() % 3 {
+                let target = chance.next_u64() % u64::from(PHONES);
+                let query = format!("action=transfer&target=p{target}&timeout={ring}");
+                at(ASKING, self, Asking { method: "POST", path: path.clone(), query }, chance);
+            }
+            if chance.next_u64() % 3 == 0 {
+                at(ASKING, self, Asking { method: "DELETE", path: path.clone(), query: String::new() }, chance);
+            }
+            for _ in 0..2 {
+                at(ASKING, self, Asking { method: "GET", path: path.clone(), query: String::new() }, chance);
+            }
+            let last = Asking { method: "DELETE", path, query: String::new() };
+            self.plans.insert((everyone_out, u64::MAX - self.plans.len() as u64), last);
+        }
+    }
+
+    /// Runs until everything should be over, and says what is not as it must be.
+    pub fn run(&mut self) -> Result<(), String> {
+        let end = self.now + END;
+        while let Some(next) = self.next_deadline().filter(|next| *next <= end) {
+            self.now = self.now.max(next);
+            self.step();
+        }
+        self.now = end;
+        self.verdict()
+    }
+
+    fn next_deadline(&mut self) -> Option<Time> {
+        let plans = self.plans.first_key_value().map(|((time, _), _)| *time);
+        let phones = self.phones.iter_mut().filter_map(Phone::next_deadline).min();
+        [self.shard.next_deadline(), self.network.next_arrival(), plans, phones].into_iter().flatten().min()
+    }
+
+    fn step(&mut self) {
+        while let Some(datagram) = self.network.arrive(self.now) {
+            self.deliver(&datagram);
+        }
+        self.shard.poll(self.now, &mut self.out);
+        self.work();
+        for at in 0..self.phones.len() {
+            let sent = self.phones[at].poll(self.now);
+            self.send_all(sent);
+        }
+        while let Some(first) = self.plans.first_entry().filter(|entry| entry.key().0 <= self.now) {
+            let asking = first.remove();
+            self.ask(&asking);
+        }
+    }
+
+    fn deliver(&mut self, datagram: &Datagram) {
+        if datagram.to == SocketAddr::from(PLUGBOARD) {
+            let source = Destination { transport: Transport::Udp, remote: datagram.from, local: 0 };
+            match admit(datagram.bytes.clone(), source, &Default::default()) {
+                Ok(message) => self.shard.receive(self.now, message, source, &mut self.out),
+                Err(refusal) => panic!("a phone sent what is refused: {refusal:?}"),
+            }
+            self.work();
+        } else if let Some(phone) = self.phones.iter_mut().find(|phone| phone.address() == datagram.to) {
+            let sent = phone.receive(self.now, datagram);
+            self.send_all(sent);
+        }
+    }
+
+    /// Runs the events that wait, and lets out what was committed.
+    fn work(&mut self) {
+        loop {
+            self.let_out();
+            let Some(call) = self.shard.next_ready() else { return };
+            let mut job = self.shard.begin(self.now, call);
+            while let Some(begun) = job {
+                let finished = begun.run();
+                if let Some(breakdown) = finished.breakdown() {
+                    panic!("the controller broke down: {breakdown} at {:?}", finished.event());
+                }
+                self.shard.finish(self.now, finished, &mut self.out);
+                self.let_out();
+                job = self.shard.proceed(self.now, call);
+            }
+        }
+    }
+
+    fn let_out(&mut self) {
+        for output in std::mem::take(&mut self.out) {
+            match output {
+                Output::Transmit { destination, bytes, .. } => {
+                    self.send_all(vec![Datagram { from: PLUGBOARD.into(), to: destination.remote, bytes }]);
+                }
+                Output::HttpRespond { exchange, response } => {
+                    self.answers.entry(exchange.0).or_default().push(response);
+                }
+                Output::Resolve { next_hop, .. } => panic!("nothing here has a name: {next_hop:?}"),
+            }
+        }
+    }
+
+    fn send_all(&mut self, datagrams: Vec<Datagram>) {
+        for datagram in datagrams {
+            let line = String::from_utf8_lossy(&datagram.bytes);
+            let first = line.lines().next().unwrap_or_default();
+            self.trace.push(format!("{} {} -> {} {first}", self.now, datagram.from, datagram.to));
+            self.network.send(self.now, datagram);
+        }
+    }
+
+    fn ask(&mut self, asking: &Asking) -> u64 {
+        self.exchanges += 1;
+        let accept = Header { name: "accept".into(), value: "application/json".into() };
+        let request = HttpRequest {
+            method: asking.method.into(),
+            path: asking.path.clone(),
+            query: Some(asking.query.clone()),
+            headers: vec![accept],
+            body: Vec::new(),
+        };
+        self.trace.push(format!("{} {} {}?{}", self.now, asking.method, asking.path, asking.query));
+        let stage = Stage::new(Setting {
+            view: View::default(),
+            limits: Limits::default(),
+            now: self.now,
+            seed: 0,
+            principal: Principal::Trusted,
+            agent: None,
+            call_id_host: "".into(),
+            directory: self.tenant.directory.clone(),
+            cache: self.tenant.cache.clone(),
+        });
+        let exchange = ExchangeId(self.exchanges);
+        match self.logic.route(&self.tenant.domain, &request, stage).1.expect("routes") {
+            Routed::Answer(answer) => self.answers.entry(exchange.0).or_default().push(answer),
+            Routed::Call(key) => {
+                let (tenant, logic, principal) = (self.tenant.clone(), self.logic.clone(), Principal::Trusted);
+                let arrival = Arrival { tenant, logic, key, principal, exchange, request };
+                self.shard.http(self.now, arrival, &mut self.out);
+                self.work();
+            }
+        }
+        exchange.0
+    }
+
+    fn verdict(&mut self) -> Result<(), String> {
+        if self.shard.has_legs() {
+            let legs: Vec<_> = self.shard.calls(self.now).into_iter().map(|call| (call.key, call.legs)).collect();
+            return Err(format!("legs of Plugboard are not over: {legs:?}"));
+        }
+        if let Some(phone) = self.phones.iter().find(|phone| phone.open() > 0) {
+            return Err(format!("the phone at {} has {} dialogs that nobody ended", phone.address(), phone.open()));
+        }
+        if let Some((exchange, answers)) = self.answers.iter().find(|(_, answers)| answers.len() != 1) {
+            return Err(format!("HTTP request {exchange} got {} answers", answers.len()));
+        }
+        if self.answers.len() as u64 != self.exchanges {
+            return Err(format!("{} HTTP requests got {} answers", self.exchanges, self.answers.len()));
+        }
+        for calling in 0..PHONES {
+            for called in (0..PHONES).filter(|called| *called != calling) {
+                self.check_status(&format!("/callcontroller/p{calling}/p{called}"))?;
+            }
+        }
+        if !self.shard.is_empty() {
+            return Err(format!("{} calls are held though nothing is left of them", self.shard.len()));
+        }
+        Ok(())
+    }
+
+    /// A call that was placed has one terminal status, and so has each of its legs.
+    fn check_status(&mut self, path: &str) -> Result<(), String> {
+        let asking = Asking { method: "GET", path: path.to_owned(), query: String::new() };
+        let exchange = self.ask(&asking);
+        let answer = self.answers.remove(&exchange).and_then(|answers| answers.into_iter().next());
+        self.exchanges -= 1;
+        let body = answer.ok_or("no answer to a GET")?.body;
+        let status: serde_json::Value = serde_json::from_slice(&body).map_err(|error| error.to_string())?;
+        if status["phase"] == "unknown" {
+            return Ok(());
+        }
+        let settled = |status: &serde_json::Value| status["outcome"]["code"].is_u64();
+        let legs = status["legs"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let over = legs.iter().all(|leg| leg["state"] == "over" && settled(leg));
+        if !settled(&status) || !over || status["ended_ms"].is_null() {
+            return Err(format!("{path} has no terminal status: {status:#}"));
+        }
+        Ok(())
+    }
+
+    /// Calls that phones got, in number: a run in which nothing happened proves nothing.
+    pub fn calls_received(&self) -> usize {
+        self.phones.iter().map(Phone::called).sum()
+    }
+}

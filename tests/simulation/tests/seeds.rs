@@ -1,0 +1,43 @@
+//! Seed after seed: every leg is released, every request is answered once, every call has one terminal status.
+
+use plugboard_simulation::network::Weather;
+use plugboard_simulation::world::World;
+
+const CLEAR: Weather = Weather { loss: 0, repeat: 0, delay_ms: 20 };
+const STORM: Weather = Weather { loss: 30, repeat: 10, delay_ms: 400 };
+
+fn run(seed: u64, weather: Weather) -> World {
+    let mut world = World::new(seed, weather);
+    if let Err(wrong) = world.run() {
+        let trace = world.trace.join("\n");
+        panic!(
+            "seed {seed} in {weather:?}: {wrong}\n{trace}\nto run it again: SEED={seed} cargo test -p plugboard-simulation one_seed"
+        );
+    }
+    world
+}
+
+/// Runs the seeds from 0 to 999, or as many as `SEEDS` says; at least two phones must ring for each.
+fn run_all(weather: Weather) {
+    let seeds = std::env::var("SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(1_000);
+    let calls: usize = (0..seeds).map(|seed| run(seed, weather).calls_received()).sum();
+    assert!(calls > 2 * seeds as usize, "only {calls} phones rang");
+}
+
+#[test]
+fn a_thousand_seeds_in_clear_weather() {
+    run_all(CLEAR);
+}
+
+#[test]
+fn a_thousand_seeds_in_a_storm() {
+    run_all(STORM);
+}
+
+#[test]
+fn one_seed_gives_one_trace() {
+    let seed = std::env::var("SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(7);
+    for weather in [CLEAR, STORM] {
+        assert_eq!(run(seed, weather).trace, run(seed, weather).trace);
+    }
+}

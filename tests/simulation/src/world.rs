@@ -109,7 +109,7 @@ impl World {
             world.plans.insert((world.now + delay, number), asking);
         };
         for _ in 0..1 + chance.next_u64() % 3 {
-            let mode = if chance.next_u64() % 3 == 0 { "REFER" } else { "INVITE" };
+            let mode = if chance.next_u64().is_multiple_of(3) { "REFER" } else { "INVITE" };
             let calling = chance.next_u64() % u64::from(PHONES);
             let called = (calling + 1 + chance.next_u64() % u64::from(PHONES - 1)) % u64::from(PHONES);
             let path = format!("/callcontroller/p{calling}/p{called}");
@@ -121,7 +121,7 @@ impl World {
                 let query = format!("action=transfer&target=p{target}&timeout={ring}");
                 at(ASKING, self, Asking { method: "POST", path: path.clone(), query }, chance);
             }
-            if chance.next_u64() % 3 == 0 {
+            if chance.next_u64().is_multiple_of(3) {
                 at(ASKING, self, Asking { method: "DELETE", path: path.clone(), query: String::new() }, chance);
             }
             for _ in 0..2 {

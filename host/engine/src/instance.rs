@@ -55,20 +55,18 @@ fn breakdown(error: &wasmtime::Error, visit: &Visit, deadline: Duration) -> Brea
     if error.is::<PoolConcurrencyLimitError>() {
         return Breakdown::Busy("instances");
     }
-    match error.downcast_ref::<Trap>() {
-        Some(Trap::Interrupt) => {
-            return Breakdown::Deadline(u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX));
-        }
-        // What Rust does when an allocation fails; other languages do the like.
-        Some(Trap::UnreachableCodeReached) if visit.growth.refused.is_some() => {
-            return Breakdown::Limit(visit.growth.refused.unwrap_or("memory_bytes"));
-        }
-        _ => {}
+    let trap = error.downcast_ref::<Trap>();
+    if trap == Some(&Trap::Interrupt) {
+        return Breakdown::Deadline(u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX));
     }
     let cause = error.root_cause().to_string();
     // wasmtime keeps the type of this error to itself.
     if cause.contains("fuel allocated for hostcalls has been exhausted") {
         return Breakdown::Limit("transfer_bytes");
     }
-    Breakdown::Trap(cause)
+    match visit.growth.refused {
+        // What Rust does when an allocation fails; other languages do the like. No trap: the instance was not made.
+        Some(limit) if matches!(trap, Some(Trap::UnreachableCodeReached) | None) => Breakdown::Limit(limit),
+        _ => Breakdown::Trap(cause),
+    }
 }

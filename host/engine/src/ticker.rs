@@ -94,3 +94,46 @@ impl Shared {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Waits, without sleeping, for what the ticker's thread does in a moment.
+    fn soon(what: impl Fn() -> bool) -> bool {
+        let begun = Instant::now();
+        while !what() {
+            if begun.elapsed() > Duration::from_secs(10) {
+                return false;
+            }
+            thread::yield_now();
+        }
+        true
+    }
+
+    #[test]
+    fn a_deadline_is_never_early_and_at_most_a_tick_late() {
+        assert_eq!(Ticker::epochs(Duration::from_millis(50)), 11);
+        assert_eq!(Ticker::epochs(Duration::from_millis(51)), 12);
+        assert_eq!(Ticker::epochs(Duration::from_nanos(1)), 2);
+    }
+
+    #[test]
+    fn it_rests_without_a_guest_and_wakes_for_one() {
+        let ticker = Ticker::new(wasmtime::Engine::default()).expect("a thread");
+        for _ in 0..2 {
+            assert!(soon(|| ticker.shared.parked.load(SeqCst)), "it does not rest");
+            let running = ticker.enter();
+            assert!(soon(|| !ticker.shared.parked.load(SeqCst)), "it does not wake");
+            drop(running);
+        }
+    }
+
+    #[test]
+    fn its_thread_ends_with_it() {
+        let ticker = Ticker::new(wasmtime::Engine::default()).expect("a thread");
+        let shared = Arc::downgrade(&ticker.shared);
+        drop(ticker);
+        assert!(soon(|| shared.upgrade().is_none()));
+    }
+}

@@ -10,7 +10,9 @@ fn a_hold_reaches_the_other_phone_and_its_answer_comes_back() {
     let (forwarded, headers, offer) = requested(&kit.take_effects(), "INVITE");
     assert_eq!(plugboard_sdk::headers::find(&headers, "User-Agent"), Some("phone"));
     assert_eq!(offer, hold, "the called phone has seen version 2 of this session");
+    assert!(kit.timers().contains_key("forward"));
     kit.respond(forwarded, 200, &sdp("bob", 6, 6002));
+    assert!(!kit.timers().contains_key("forward"), "the next one has all of its time");
     let (status, _, answer) = answered(&kit.take_effects(), asked).expect("answered");
     assert_eq!(status, 200);
     assert_eq!(origin(&answer).version, 3, "the third description that the calling phone sees");

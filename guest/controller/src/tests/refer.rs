@@ -172,6 +172,14 @@ fn a_2xx_that_crosses_the_cancel_is_hung_up() {
     assert!(kit.state().is_some(), "the BYE is not answered yet");
     kit.settle();
     assert_over(&mut kit, 408, "timeout");
+    assert_eq!(report(&mut kit)["legs"][0]["outcome"]["code"], 200, "the leg was answered all the same");
+}
+
+#[test]
+fn a_refer_without_response_ends_after_32_seconds() {
+    let (mut kit, ..) = referred("");
+    kit.advance(crate::refer::NOTIFY_MS);
+    assert_eq!(report(&mut kit)["outcome"]["reason"], "No response to REFER");
 }
 
 #[test]

@@ -239,3 +239,27 @@ fn a_transferred_call_can_be_transferred_again() {
     kit.settle();
     assert_over(&mut kit, 200, "calling");
 }
+
+#[test]
+fn what_waits_for_the_calling_party_is_answered_when_it_is_released() {
+    let (mut kit, _, reinvite, _) = answered_by_target();
+    let asked = kit.request(BOB, "INFO", &[], b"");
+    kit.respond(reinvite, 200, &sdp("bob", 6, 6000));
+    assert_eq!(kit.answer_to(asked), Some(487));
+}
+
+#[test]
+fn a_target_that_answered_does_not_wait_for_its_ack_as_long_as_it_may_ring() {
+    let (kit, ..) = answered_by_target();
+    assert_eq!(kit.timers()["transfer"] - kit.now(), crate::join::JOIN_MS);
+}
+
+#[test]
+fn a_called_party_that_moved_without_describing_itself_is_brought_back() {
+    let (mut kit, _, reinvite, _) = answered_by_target();
+    kit.respond(reinvite, 200, b"");
+    let effects = kit.take_effects();
+    assert_eq!(released(&effects)[0].0, CAROL);
+    assert!(requested(&effects, "INVITE").2.is_empty(), "the calling party is asked for its session");
+    assert_eq!(transfer_outcome(&mut kit), 488);
+}

@@ -82,3 +82,10 @@ fn an_offer_never_has_fewer_lines_than_the_session_and_an_answer_has_those_of_th
     assert!(text(&leg.answer(AUDIO, 1)).contains("a=rtpmap:0"));
     assert_eq!(media_count(&leg.answer(&no_media(1, 1), 2)), 2);
 }
+
+#[test]
+fn lines_that_we_offered_stay_too() {
+    let mut leg = Session::default();
+    leg.offer(AUDIO);
+    assert_eq!(media_count(&leg.offer(&stand_in(1, 1))), 2);
+}

@@ -17,6 +17,7 @@ mod face;
 mod inspect;
 mod job;
 mod leg;
+mod moving;
 mod outside;
 mod receive;
 mod release;
@@ -29,6 +30,7 @@ pub use answer::broken;
 pub use face::{Face, Faces, NextHop};
 pub use inspect::{CallSummary, LegSummary};
 pub use job::{Finished, Job};
+pub use moving::{Move, MoveError, Moved};
 
 use crate::chance::Chance;
 use crate::contract::*;

@@ -354,3 +354,38 @@ fn messages_are_remembered_for_the_ladder_after_the_call() {
     let lines: Vec<String> = history.messages().iter().map(bench::line).collect();
     assert_eq!(lines, ["> INVITE", "< 200 INVITE", "> ACK", "< BYE", "> 200 BYE"]);
 }
+
+#[test]
+fn a_call_moves_only_when_the_new_version_accepts_its_state() {
+    let mut bench = Bench::new(caller);
+    let invite = bench.place("/bob");
+    bench.answer(&invite, 200, "OK", sdp());
+    bench.request(Method::Ack);
+    let (picky, generous) = (bench.version(Err(Breakdown::Limit("test"))), bench.version(Ok(b"moved".to_vec())));
+    assert_eq!(bench.move_calls(&picky), [false]);
+    assert_eq!(bench.shard.calls_on(&picky), 0);
+    bench.phone_sends(&invite, Method::Info, 1, b"");
+    assert_eq!(bench.responses(), [200], "on the version it began with");
+    assert_eq!(bench.move_calls(&generous), [true]);
+    assert_eq!(bench.shard.calls_on(&generous), 1);
+    assert!(bench.move_calls(&generous).is_empty(), "it is there already");
+    bench.phone_sends(&invite, Method::Bye, 2, b"");
+    assert_eq!(bench.responses(), [200], "on the version it moved to");
+    assert!(bench.shard.is_empty());
+}
+
+#[test]
+fn events_that_come_during_a_move_wait_for_it() {
+    let mut bench = Bench::new(caller);
+    bench.place("/bob");
+    bench.answers();
+    let to = bench.version(Ok(b"moved".to_vec()));
+    let call = bench.shard.calls_not_on("example.com", &to)[0];
+    let moving = bench.shard.begin_move(call, to.clone()).expect("nothing runs");
+    assert_eq!(bench.shard.begin_move(call, to).err(), Some(MoveError::Running));
+    bench.arrive("GET", "/bob");
+    bench.run();
+    assert!(bench.answers().is_empty());
+    bench.finish_move(moving.run());
+    assert_eq!(bench.answers(), [200]);
+}

@@ -25,6 +25,7 @@ pub struct Bench {
     /// All that was sent, printed.
     pub everything: Vec<String>,
     logic: Arc<dyn Logic>,
+    script: Script,
     out: Vec<Output>,
     sent: Vec<Message>,
     answers: Vec<u16>,
@@ -36,7 +37,11 @@ pub struct Bench {
 struct Scripted {
     script: Script,
     description: Description,
+    migrates: Migrated,
 }
+
+/// What `migrate` answers.
+type Migrated = Result<Vec<u8>, Breakdown>;
 
 impl Logic for Scripted {
     fn description(&self) -> &Description {
@@ -52,9 +57,15 @@ impl Logic for Scripted {
         (stage, outcome)
     }
 
-    fn migrate(&self, _: u32, state: &[u8]) -> Result<Vec<u8>, Breakdown> {
-        Ok(state.to_vec())
+    fn migrate(&self, _: u32, _: &[u8]) -> Migrated {
+        self.migrates.clone()
     }
+}
+
+fn scripted(script: Script, migrates: Migrated) -> Arc<dyn Logic> {
+    let description =
+        Description { name: "test".into(), version: "1".into(), http_prefix: "/".into(), state_schema: 1 };
+    Arc::new(Scripted { script, description, migrates })
 }
 
 struct Alice;
@@ -81,14 +92,13 @@ impl Bench {
         };
         let faces = Faces::new(vec![face]);
         let config = ShardConfig { index: 3, faces, timers: TimerValues::default(), seed: 11 };
-        let description =
-            Description { name: "test".into(), version: "1".into(), http_prefix: "/".into(), state_schema: 1 };
         Self {
             shard: Shard::new(config),
             tenant: Tenant::new("example.com".into(), limits, Arc::new(Alice), None),
             now: Time::from_millis(1_000_000),
             everything: Vec::new(),
-            logic: Arc::new(Scripted { script, description }),
+            logic: scripted(script, Ok(Vec::new())),
+            script,
             out: Vec::new(),
             sent: Vec::new(),
             answers: Vec::new(),
@@ -118,14 +128,42 @@ impl Bench {
     /// Runs all events that wait.
     pub fn run(&mut self) {
         while let Some(call) = self.shard.next_ready() {
-            let mut job = self.shard.begin(self.now, call);
-            while let Some(begun) = job {
-                self.shard.finish(self.now, begun.run(), &mut self.out);
-                self.collect();
-                job = self.shard.proceed(self.now, call);
-            }
+            let job = self.shard.begin(self.now, call);
+            self.run_from(job, call);
         }
         self.collect();
+    }
+
+    fn run_from(&mut self, mut job: Option<Job>, call: CallRef) {
+        while let Some(begun) = job {
+            self.shard.finish(self.now, begun.run(), &mut self.out);
+            self.collect();
+            job = self.shard.proceed(self.now, call);
+        }
+    }
+
+    /// Another version with the same script, whose `migrate` answers this.
+    pub fn version(&self, migrates: Migrated) -> Arc<dyn Logic> {
+        scripted(self.script, migrates)
+    }
+
+    /// Moves all calls to a version; which of them it accepted.
+    pub fn move_calls(&mut self, to: &Arc<dyn Logic>) -> Vec<bool> {
+        let mut accepted = Vec::new();
+        for call in self.shard.calls_not_on("example.com", to) {
+            let moved = self.shard.begin_move(call, to.clone()).expect("nothing runs").run();
+            accepted.push(moved.refusal().is_none());
+            self.finish_move(moved);
+        }
+        accepted
+    }
+
+    pub fn finish_move(&mut self, moved: Moved) {
+        let call = moved.call();
+        self.shard.finish_move(moved);
+        let job = self.shard.proceed(self.now, call);
+        self.run_from(job, call);
+        self.run();
     }
 
     /// Places a call; its INVITE.

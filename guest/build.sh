@@ -9,7 +9,8 @@ built=target/guest/$target/guest
 
 main() {
     # The encoder runs here, so it is built with the installed Rust, before the guest's is chosen.
-    cargo build --quiet --package plugboard-encode --target-dir target/guest
+    [ -x target/guest/debug/plugboard-encode ] || echo "guests: building the component encoder first" >&2
+    cargo build --package plugboard-encode --target-dir target/guest
     toolchain=$(guest/toolchain.sh)
     compile --package plugboard-fixtures --examples
     # Beside NAME.wasm cargo leaves NAME-HASH.wasm; the names of guests have no hyphen.

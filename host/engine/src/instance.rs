@@ -7,7 +7,7 @@ use crate::visit::Visit;
 use plugboard_calls::logic::Breakdown;
 use plugboard_calls::stage::Stage;
 use std::time::Duration;
-use wasmtime::{PoolConcurrencyLimitError, Store, Trap};
+use wasmtime::{PoolConcurrencyLimitError, Store, Trap, UpdateDeadline};
 
 /// An instance and its store. After a [`Breakdown`] other than a fault its memory is in no known state.
 pub(crate) struct Instance {
@@ -23,6 +23,11 @@ impl Instance {
         store.limiter(|visit| &mut visit.growth);
         store.set_hostcall_fuel(limits.transfer_bytes);
         store.set_epoch_deadline(Ticker::epochs(limits.event_deadline));
+        // Epochs come in bunches when the machine is busy, so the clock has the last word.
+        store.epoch_deadline_callback(|visit| match visit.data().is_over() {
+            true => Err(Trap::Interrupt.into()),
+            false => Ok(UpdateDeadline::Continue(1)),
+        });
         match component.instantiate(&mut store) {
             Ok(exports) => Ok(Self { store, exports, events: 0 }),
             Err(error) => Err(breakdown(&error, store.data(), limits.event_deadline)),
@@ -38,7 +43,7 @@ impl Instance {
         export: impl FnOnce(&Guest, &mut Store<Visit>) -> wasmtime::Result<T>,
     ) -> (Option<Stage>, Result<T, Breakdown>) {
         self.events = self.events.saturating_add(1);
-        self.store.data_mut().begin(stage, may_stage);
+        self.store.data_mut().begin(deadline, stage, may_stage);
         self.store.set_epoch_deadline(Ticker::epochs(deadline));
         let outcome = export(self.exports.plugboard_call_control_controller(), &mut self.store)
             .map_err(|error| breakdown(&error, self.store.data(), deadline));

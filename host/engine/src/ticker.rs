@@ -47,9 +47,9 @@ impl Ticker {
         Running(&self.shared)
     }
 
-    /// How many epochs from now a deadline is: at least that long, at most one tick longer.
+    /// How many epochs from now a deadline is over.
     pub(crate) fn epochs(deadline: Duration) -> u64 {
-        u64::try_from(deadline.as_nanos().div_ceil(TICK.as_nanos())).unwrap_or(u64::MAX).saturating_add(1)
+        u64::try_from(deadline.as_nanos().div_ceil(TICK.as_nanos())).unwrap_or(u64::MAX)
     }
 }
 
@@ -112,10 +112,10 @@ mod tests {
     }
 
     #[test]
-    fn a_deadline_is_never_early_and_at_most_a_tick_late() {
-        assert_eq!(Ticker::epochs(Duration::from_millis(50)), 11);
-        assert_eq!(Ticker::epochs(Duration::from_millis(51)), 12);
-        assert_eq!(Ticker::epochs(Duration::from_nanos(1)), 2);
+    fn a_deadline_is_a_number_of_epochs() {
+        assert_eq!(Ticker::epochs(Duration::from_millis(50)), 10);
+        assert_eq!(Ticker::epochs(Duration::from_millis(51)), 11);
+        assert_eq!(Ticker::epochs(Duration::from_nanos(1)), 1);
     }
 
     #[test]

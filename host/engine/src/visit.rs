@@ -4,22 +4,26 @@
 use crate::limits::{CORE_INSTANCES_PER_COMPONENT, EngineLimits, MEMORIES_PER_COMPONENT, TABLES_PER_COMPONENT};
 use plugboard_calls::contract::StageError;
 use plugboard_calls::stage::Stage;
+use std::time::{Duration, Instant};
 use wasmtime::ResourceLimiter;
 
 /// The data of a store.
 pub(crate) struct Visit {
     stage: Option<Stage>,
     may_stage: bool,
+    ends: Instant,
     pub(crate) growth: Growth,
 }
 
 impl Visit {
     pub(crate) fn new(limits: &EngineLimits) -> Self {
-        Self { stage: None, may_stage: false, growth: Growth::new(limits) }
+        let ends = Instant::now() + limits.event_deadline;
+        Self { stage: None, may_stage: false, ends, growth: Growth::new(limits) }
     }
 
     /// Lends the guest a stage; whether it may put something on it depends on the export that is called.
-    pub(crate) fn begin(&mut self, stage: Option<Stage>, may_stage: bool) {
+    pub(crate) fn begin(&mut self, deadline: Duration, stage: Option<Stage>, may_stage: bool) {
+        self.ends = Instant::now() + deadline;
         self.stage = stage;
         self.may_stage = may_stage;
         self.growth.refused = None;
@@ -29,6 +33,11 @@ impl Visit {
     pub(crate) fn end(&mut self) -> Option<Stage> {
         self.may_stage = false;
         self.stage.take()
+    }
+
+    /// Whether the deadline is over.
+    pub(crate) fn is_over(&self) -> bool {
+        Instant::now() >= self.ends
     }
 
     /// The stage for what only reads; none in `describe`, `migrate` and while an instance is made.

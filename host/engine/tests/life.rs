@@ -57,12 +57,13 @@ fn a_damaged_file_is_replaced() {
 #[test]
 fn the_oldest_compiled_files_go() {
     let state = tempfile::tempdir().expect("a temporary folder");
+    let folder = state.path().join("compiled");
     let limits = EngineLimits { compiled_files: 2, ..EngineLimits::default() };
-    let engine = Engine::new(limits, Some(state.path())).expect("a fresh folder is its owner's alone");
+    let engine = Engine::new(limits, Some(&folder)).expect("the engine runs here");
     for fixture in ["echo", "traps", "version_two"] {
         engine.check(component(fixture)).expect("the contract only").compile().expect("it compiles");
     }
-    assert_eq!(compiled_files(state.path()).len(), 2);
+    assert_eq!(compiled_files(&folder).len(), 2);
 }
 
 #[test]

@@ -7,11 +7,13 @@
 
 mod drive;
 mod inspect;
+mod moving;
 mod parking;
 mod sockets;
 mod threads;
 
 pub use inspect::{Counters, LadderEntry};
+pub use moving::MoveReport;
 pub use plugboard_calls::shard::{CallSummary, LegSummary};
 
 use parking::Alarm;

@@ -2,7 +2,7 @@
 
 use super::{Switch, lock};
 use plugboard_calls::contract::LogLevel;
-use plugboard_calls::shard::{CallRef, Finished, LookupId, NextHop, Output, Shard};
+use plugboard_calls::shard::{CallRef, Finished, Job, LookupId, NextHop, Output, Shard};
 use plugboard_calls::stage::LogLine;
 use plugboard_sip::time::Time;
 use plugboard_sip::transaction::ClientId;
@@ -59,7 +59,18 @@ impl Switch {
     }
 
     fn run_call(self: &Arc<Self>, index: u8, call: CallRef) {
-        let (mut job, mut ready) = self.visit(index, |shard, now, _| shard.begin(now, call));
+        let (job, ready) = self.visit(index, |shard, now, _| shard.begin(now, call));
+        self.run_from(index, call, job, ready);
+    }
+
+    /// Runs a call's events from this job on, until none waits.
+    pub(super) fn run_from(
+        self: &Arc<Self>,
+        index: u8,
+        call: CallRef,
+        mut job: Option<Job>,
+        mut ready: Vec<CallRef>,
+    ) {
         while let Some(begun) = job {
             let mut finished = begun.run();
             report(&mut finished);

@@ -63,7 +63,6 @@ fn basic(user: &str, pin: &str) -> String {
 
 /// What a client makes of one of the challenges.
 fn digest(challenge: &str, user: &str, pin: &str, uri: &str, count: u32) -> String {
-    let challenge = challenge.as_bytes().to_vec();
     let parsed = Challenge::parse_all(&[plugboard_sip::message::Value::from(challenge)]);
     let challenge = parsed.first().expect("a digest challenge");
     answer(challenge, &Secret::password(pin), user, "POST", uri, &[], "client", count).expect("answerable")

@@ -30,18 +30,22 @@ impl fmt::Display for CallKey {
 
 /// One leg of a call, counted from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct LegId(pub u32);
 
 /// One SIP request of a call, sent or received, counted from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct TransactionId(pub u32);
 
 /// One HTTP request that waits for its answer; unique in the process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct ExchangeId(pub u64);
 
 /// One header field.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Header {
     /// Long name; lower case for HTTP.
     pub name: String,
@@ -51,6 +55,7 @@ pub struct Header {
 
 /// A SIP address with an optional display name (not quoted).
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Address {
     /// Display name without quotes.
     pub display_name: Option<String>,
@@ -60,6 +65,7 @@ pub struct Address {
 
 /// An HTTP request as the guest sees it: without credentials.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct HttpRequest {
     /// In capitals.
     pub method: String,
@@ -70,22 +76,26 @@ pub struct HttpRequest {
     /// Names in lower case.
     pub headers: Vec<Header>,
     /// At most the listener's body limit.
+    #[cfg_attr(feature = "serde", serde(with = "crate::readable"))]
     pub body: Vec<u8>,
 }
 
 /// The guest's answer to an HTTP request.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct HttpResponse {
     /// 200 to 599.
     pub status: u16,
     /// Content-Length and connection fields are the host's.
     pub headers: Vec<Header>,
     /// The whole body.
+    #[cfg_attr(feature = "serde", serde(with = "crate::readable"))]
     pub body: Vec<u8>,
 }
 
 /// Who caused an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
 pub enum Principal {
     /// A request from the tenant's trusted networks.
     Trusted,
@@ -97,6 +107,7 @@ pub enum Principal {
 
 /// Why a request got no response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
 pub enum FailureReason {
     /// Timer B or F.
     TimedOut,
@@ -110,6 +121,7 @@ pub enum FailureReason {
 
 /// Why the host ends a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
 pub enum EndingReason {
     /// The operator ended it.
     Operator,
@@ -128,13 +140,38 @@ pub enum EndingReason {
 /// What happened; see the WIT for each case.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(missing_docs)] // the fields are those of the WIT records, documented there
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
 pub enum Event {
-    Http { exchange: ExchangeId, request: HttpRequest },
-    Request { leg: LegId, transaction: TransactionId, method: String, headers: Vec<Header>, body: Vec<u8> },
+    Http {
+        exchange: ExchangeId,
+        request: HttpRequest,
+    },
+    Request {
+        leg: LegId,
+        transaction: TransactionId,
+        method: String,
+        headers: Vec<Header>,
+        #[cfg_attr(feature = "serde", serde(with = "crate::readable"))]
+        body: Vec<u8>,
+    },
     Response(IncomingResponse),
-    Ack { leg: LegId, transaction: TransactionId, headers: Vec<Header>, body: Vec<u8> },
-    Cancel { leg: LegId, transaction: TransactionId },
-    Failure { leg: LegId, transaction: TransactionId, method: String, reason: FailureReason },
+    Ack {
+        leg: LegId,
+        transaction: TransactionId,
+        headers: Vec<Header>,
+        #[cfg_attr(feature = "serde", serde(with = "crate::readable"))]
+        body: Vec<u8>,
+    },
+    Cancel {
+        leg: LegId,
+        transaction: TransactionId,
+    },
+    Failure {
+        leg: LegId,
+        transaction: TransactionId,
+        method: String,
+        reason: FailureReason,
+    },
     Timer(String),
     Ending(EndingReason),
 }
@@ -158,6 +195,7 @@ impl Event {
 /// A response to a request of ours, as the WIT record of the same name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(missing_docs)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct IncomingResponse {
     pub leg: LegId,
     pub transaction: TransactionId,
@@ -167,6 +205,7 @@ pub struct IncomingResponse {
     pub contacts: Vec<String>,
     pub answerable: bool,
     pub headers: Vec<Header>,
+    #[cfg_attr(feature = "serde", serde(with = "crate::readable"))]
     pub body: Vec<u8>,
 }
 
@@ -222,11 +261,13 @@ pub enum StageError {
 /// An INVITE that opens a leg.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(missing_docs)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Invite {
     pub target: String,
     pub to: Option<Address>,
     pub from: Address,
     pub headers: Vec<Header>,
+    #[cfg_attr(feature = "serde", serde(with = "crate::readable"))]
     pub body: Vec<u8>,
 }
 
@@ -241,6 +282,7 @@ pub struct Started {
 
 /// A user of the tenant, as the guest may know it.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Identity {
     /// `sip:user@domain`
     pub address_of_record: String,

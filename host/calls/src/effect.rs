@@ -4,6 +4,7 @@ use crate::contract::*;
 
 /// One staged effect. Ids were given at staging time and are never used again, committed or not.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
 #[allow(missing_docs)] // the fields are the parameters of the WIT function that stages it
 pub enum Effect {
     Call {
@@ -17,11 +18,13 @@ pub enum Effect {
         transaction: TransactionId,
         method: String,
         headers: Vec<Header>,
+        #[cfg_attr(feature = "serde", serde(with = "crate::readable"))]
         body: Vec<u8>,
     },
     Ack {
         invite: TransactionId,
         headers: Vec<Header>,
+        #[cfg_attr(feature = "serde", serde(with = "crate::readable"))]
         body: Vec<u8>,
     },
     AnswerChallenge {
@@ -36,6 +39,7 @@ pub enum Effect {
         status: u16,
         reason: String,
         headers: Vec<Header>,
+        #[cfg_attr(feature = "serde", serde(with = "crate::readable"))]
         body: Vec<u8>,
     },
     /// The id is for the BYE, should one be due.
@@ -56,6 +60,7 @@ pub enum Effect {
     },
     CachePut {
         key: String,
+        #[cfg_attr(feature = "serde", serde(with = "crate::readable"))]
         value: Vec<u8>,
         ttl_seconds: u32,
     },

@@ -16,6 +16,9 @@ pub mod effect;
 pub mod history;
 pub mod limits;
 pub mod logic;
+#[cfg(feature = "serde")]
+mod readable;
+pub mod record;
 pub mod shard;
 pub mod stage;
 pub mod tenant;

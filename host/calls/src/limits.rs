@@ -2,6 +2,7 @@
 
 /// What one event of one call may stage, and how large a call may grow.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default))]
 pub struct Limits {
     /// Effects that one event may stage, in number.
     pub effects_per_event: usize,
@@ -59,5 +60,9 @@ pub const VALUE_BYTES_MAX: usize = 4_096;
 pub const LOG_LINE_BYTES_MAX: usize = 1_024;
 /// Log lines kept of one event, in number.
 pub const LOG_LINES_MAX: usize = 32;
+/// Answers from outside an event that are kept with it, in number.
+pub const ANSWERS_MAX: usize = 64;
+/// Cached values that are kept with an event which read them, in bytes.
+pub const ANSWERS_BYTES_MAX: usize = 256 * 1024;
 /// Header fields in one staged message, in number.
 pub const HEADERS_MAX: usize = 64;

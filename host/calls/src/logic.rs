@@ -10,6 +10,12 @@ pub trait Logic: Send + Sync {
     /// What the component said it is when it was deployed.
     fn description(&self) -> &Description;
 
+    /// What tells this version from others, for records.
+    fn version_id(&self) -> String {
+        let Description { name, version, .. } = self.description();
+        format!("{name} {version}")
+    }
+
     /// Which call a request is about, or the answer to give at once.
     fn route(&self, domain: &str, request: &HttpRequest, stage: Stage) -> (Stage, Result<Routed, Breakdown>);
 
@@ -79,6 +85,7 @@ pub trait Directory: Send + Sync {
 
 /// A directory entry without its secrets.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct UserRecord {
     /// The user's name in the directory; [`Principal::User`] carries it.
     pub name: String,

@@ -2,18 +2,22 @@
 //! leaves it until the whole event is sealed with an `ok` and committed.
 //!
 //! What a call to it answers depends only on what was given to [`Stage::new`] and on the calls before, so an event
-//! that is run again from its journal stages the same.
+//! that is run again from its journal stages the same. What directory and cache say is kept with it ([`Answers`]).
 
+mod answers;
 mod check;
 #[cfg(test)]
 mod tests;
+
+pub use answers::{Answers, UserAnswer, ValueAnswer};
 
 use crate::cache::Cache;
 use crate::contract::*;
 use crate::effect::Effect;
 use crate::limits::*;
-use crate::logic::{Breakdown, Directory};
+use crate::logic::{Breakdown, Directory, UserRecord};
 use plugboard_sip::time::Time;
+use std::cell::RefCell;
 use std::sync::Arc;
 
 /// What one event may see, refer to and use.
@@ -39,7 +43,8 @@ pub struct Setting {
 }
 
 /// The ids of a call that an effect may name at the moment, and the next free ones.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct View {
     /// The legs that are not over.
     pub legs: Vec<LegView>,
@@ -65,6 +70,7 @@ pub struct View {
 
 /// What an effect may do with a leg.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct LegView {
     /// The leg.
     pub id: LegId,
@@ -83,10 +89,11 @@ pub struct Stage {
     effects: Vec<Effect>,
     bytes: usize,
     log: Vec<LogLine>,
+    answers: RefCell<Answers>,
 }
 
 /// An event that the guest handled: everything in it happens.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Committed {
     /// The effects in the order in which they were staged.
     pub(crate) effects: Vec<Effect>,
@@ -98,10 +105,22 @@ pub struct Committed {
     pub(crate) next_transaction: u32,
 }
 
+impl Committed {
+    /// The effects in the order in which they were staged.
+    pub fn effects(&self) -> &[Effect] {
+        &self.effects
+    }
+
+    /// The new state; `None` ends the call.
+    pub fn state(&self) -> Option<&[u8]> {
+        self.state.as_deref()
+    }
+}
+
 impl Stage {
     /// An empty stage.
     pub fn new(setting: Setting) -> Self {
-        Self { setting, effects: Vec::new(), bytes: 0, log: Vec::new() }
+        Self { setting, effects: Vec::new(), bytes: 0, log: Vec::new(), answers: RefCell::default() }
     }
 
     /// `sip.call`
@@ -250,7 +269,7 @@ impl Stage {
 
     /// `auth.act-as`
     pub fn act_as(&mut self, agent: &str) -> Result<Identity, Denial> {
-        let user = self.setting.directory.find(agent).ok_or(Denial::UnknownUser)?;
+        let user = self.find(agent).ok_or(Denial::UnknownUser)?;
         let permitted = match &self.setting.principal {
             Principal::Trusted => true,
             Principal::User(name) => *name == user.name,
@@ -266,7 +285,7 @@ impl Stage {
 
     /// `auth.find-user`
     pub fn find_user(&self, name: &str) -> Option<Identity> {
-        self.setting.directory.find(name).map(|user| user.identity)
+        self.find(name).map(|user| user.identity)
     }
 
     /// `cache.get`
@@ -278,7 +297,8 @@ impl Stage {
                 _ => {}
             }
         }
-        self.setting.cache.get(key, self.setting.now)
+        let read = || self.setting.cache.get(key, self.setting.now);
+        self.answers.borrow_mut().value(key, read)
     }
 
     /// `cache.put`
@@ -323,6 +343,12 @@ impl Stage {
         std::mem::take(&mut self.log)
     }
 
+    /// What the guest was told that neither the event nor its state holds: an event that is run again must be told
+    /// the same.
+    pub fn take_answers(&mut self) -> Answers {
+        std::mem::take(self.answers.get_mut())
+    }
+
     /// Closes the event. Only `Ok` can be committed; with an error all that was staged is gone.
     pub fn seal(self, outcome: Result<Option<Vec<u8>>, Breakdown>) -> Result<Committed, Breakdown> {
         let state = outcome?;
@@ -331,6 +357,10 @@ impl Stage {
         }
         let View { next_leg, next_transaction, .. } = self.setting.view;
         Ok(Committed { effects: self.effects, state, next_leg, next_transaction })
+    }
+
+    fn find(&self, name: &str) -> Option<UserRecord> {
+        self.answers.borrow_mut().user(name, || self.setting.directory.find(name))
     }
 
     fn leg(&self, leg: LegId) -> Result<LegView, StageError> {

@@ -107,6 +107,10 @@ impl Logic for Version {
         &self.description
     }
 
+    fn version_id(&self) -> String {
+        self.id.to_string()
+    }
+
     fn route(&self, domain: &str, request: &HttpRequest, stage: Stage) -> (Stage, Result<Routed, Breakdown>) {
         let lists = Lists::of_request(request);
         let (stage, outcome) = self.run(Some(stage), false, |guest, store| {

@@ -55,6 +55,8 @@ pub(super) struct Actor {
     pub next_transaction: u32,
     pub history: History,
     pub since: Time,
+    /// Events that were begun, in number.
+    pub begun: u64,
     /// The entry of this actor in the shard's schedule.
     pub wake: Option<Time>,
 }
@@ -100,6 +102,7 @@ impl Actor {
             next_transaction: 1,
             history: History::default(),
             since,
+            begun: 0,
             wake: None,
         }
     }

@@ -9,6 +9,7 @@ use super::{Output, Owner, Shard};
 use crate::contract::*;
 use crate::effect::Effect;
 use crate::logic::Breakdown;
+use crate::record::Settled;
 use crate::stage::Committed;
 use plugboard_sip::message::{HeaderName, Method, Request, Value};
 use plugboard_sip::params::quote;
@@ -18,22 +19,27 @@ use plugboard_sip::uri::SipUri;
 use std::time::Duration;
 
 impl Shard {
-    /// Takes a job back: commits what it staged, or deals with its breakdown.
-    pub fn finish(&mut self, now: Time, finished: Finished, out: &mut Vec<Output>) {
+    /// Takes a job back: commits what it staged, or deals with its breakdown. Says what became of it.
+    pub fn finish(&mut self, now: Time, finished: Finished, out: &mut Vec<Output>) -> Settled {
         let Finished { call, begun, state_before, queued, outcome, .. } = finished;
-        let Some(actor) = self.actors.get_mut(&call) else { return };
+        let Some(actor) = self.actors.get_mut(&call) else { return Settled::Overtaken };
         if actor.phase != begun {
             // The host ended the call while the guest was thinking.
             actor.state = state_before;
             self.decline(now, call, &queued.event, answer::busy("the call was ended"), out);
-            return;
+            return Settled::Overtaken;
         }
+        let handled = outcome.is_ok();
         let outcome = outcome.and_then(|committed| admit(actor, state_before.is_none(), committed));
         match outcome {
-            Ok(committed) => self.commit(now, call, state_before, &queued.event, committed, out),
+            Ok(committed) => {
+                self.commit(now, call, state_before, &queued.event, committed, out);
+                Settled::Committed
+            }
             Err(breakdown) => {
                 actor.state = state_before;
                 self.broke_down(now, call, queued, breakdown, out);
+                if handled { Settled::Refused } else { Settled::Broken }
             }
         }
     }
@@ -204,7 +210,11 @@ impl Shard {
 
     /// A challenge that the guest let pass is the end of its request, and of a leg that it was to open.
     fn settle_challenge(&mut self, call: CallRef, event: &Event) {
+        // The challenge may come in while the event of a provisional response is under way: that one lets nothing pass.
         let Event::Response(response) = event else { return };
+        if !response.answerable {
+            return;
+        }
         let Some(actor) = self.actors.get_mut(&call) else { return };
         let ignored = |sent: &&mut Sent| matches!(sent.progress, Progress::Challenged(_));
         if actor.sent_mut(response.transaction).filter(ignored).is_some() {

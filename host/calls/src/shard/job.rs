@@ -4,7 +4,8 @@ use super::Shard;
 use super::actor::{CallRef, Phase, Queued};
 use crate::contract::{Context, Event};
 use crate::logic::{Breakdown, Logic};
-use crate::stage::{Committed, LogLine, Setting, Stage};
+use crate::record::Record;
+use crate::stage::{Answers, Committed, LogLine, Setting, Stage, View};
 use crate::tenant::Tenant;
 use plugboard_sip::time::Time;
 use std::sync::Arc;
@@ -18,6 +19,7 @@ pub struct Job {
     state: Option<Vec<u8>>,
     queued: Queued,
     begun: Phase,
+    given: Given,
     stage: Stage,
 }
 
@@ -32,16 +34,28 @@ pub struct Finished {
     pub(super) outcome: Result<Committed, Breakdown>,
     log: Vec<LogLine>,
     tenant: Arc<Tenant>,
+    logic: Arc<dyn Logic>,
     context: Context,
+    given: Given,
+    answers: Answers,
+}
+
+/// What a stage was made with that the context does not hold.
+struct Given {
+    number: u64,
+    view: View,
+    agent: Option<String>,
+    call_id_host: Arc<str>,
 }
 
 impl Job {
     /// Runs the event through the call's logic. Takes as long as the guest takes, within its deadline.
     pub fn run(self) -> Finished {
-        let Self { call, tenant, logic, context, state, queued, begun, stage } = self;
+        let Self { call, tenant, logic, context, state, queued, begun, given, stage } = self;
         let (mut stage, outcome) = logic.handle(&context, state.as_deref(), &queued.event, stage);
-        let log = stage.take_log();
-        Finished { call, state_before: state, queued, begun, outcome: stage.seal(outcome), log, tenant, context }
+        let (log, answers) = (stage.take_log(), stage.take_answers());
+        let (state_before, outcome) = (state, stage.seal(outcome));
+        Finished { call, state_before, queued, begun, outcome, log, tenant, logic, context, given, answers }
     }
 
     /// The call that it belongs to.
@@ -81,6 +95,24 @@ impl Finished {
         self.outcome.as_ref().err()
     }
 
+    /// A copy of all that is needed to run the event again, and of what came of it, for a journal.
+    pub fn record(&self) -> Record {
+        let Given { number, view, agent, call_id_host } = &self.given;
+        Record {
+            tenant: self.tenant.clone(),
+            version: self.logic.version_id(),
+            number: *number,
+            begins: self.state_before.is_none(),
+            context: self.context.clone(),
+            call_id_host: call_id_host.clone(),
+            agent: agent.clone(),
+            view: view.clone(),
+            event: self.queued.event.clone(),
+            answers: self.answers.clone(),
+            outcome: self.outcome.clone(),
+        }
+    }
+
     /// What the guest wrote to its log.
     pub fn take_log(&mut self) -> Vec<LogLine> {
         std::mem::take(&mut self.log)
@@ -102,6 +134,7 @@ impl Shard {
             _ => None,
         };
         actor.running = true;
+        actor.begun += 1;
         let context = Context {
             key: actor.key.clone(),
             domain: actor.tenant.domain.clone(),
@@ -110,8 +143,14 @@ impl Shard {
             seed,
             ended_by_host,
         };
-        let stage = Stage::new(Setting {
+        let given = Given {
+            number: actor.begun,
             view: actor.view(&queued.event),
+            agent: actor.agent.clone(),
+            call_id_host: self.call_id_host.clone(),
+        };
+        let stage = Stage::new(Setting {
+            view: given.view.clone(),
             limits: actor.tenant.limits.clone(),
             now,
             seed,
@@ -129,6 +168,7 @@ impl Shard {
             state: actor.state.take(),
             queued,
             begun: actor.phase,
+            given,
             stage,
         })
     }

@@ -1,0 +1,47 @@
+//! What a journal is told of a finished event: all that it takes to run the event again, and what came of it.
+
+use crate::contract::{Context, Event};
+use crate::logic::Breakdown;
+use crate::stage::{Answers, Committed, View};
+use crate::tenant::Tenant;
+use std::sync::Arc;
+
+/// A finished event. Nothing in it is left out yet: what a journal may not hold is the journal's to know.
+#[derive(Clone, Debug)]
+pub struct Record {
+    /// Whose call it is.
+    pub tenant: Arc<Tenant>,
+    /// The version of call logic that handled it.
+    pub version: String,
+    /// Counts the events of a call without a gap; begins anywhere.
+    pub number: u64,
+    /// There was no state before: the first event of a call.
+    pub begins: bool,
+    /// What came with the event.
+    pub context: Context,
+    /// What stands behind the `@` of Call-IDs.
+    pub call_id_host: Arc<str>,
+    /// The user that the call was bound to.
+    pub agent: Option<String>,
+    /// The ids that it could refer to.
+    pub view: View,
+    /// What happened.
+    pub event: Event,
+    /// What the guest was told from outside the event.
+    pub answers: Answers,
+    /// What the guest made of it.
+    pub outcome: Result<Committed, Breakdown>,
+}
+
+/// What became of an event in [`Shard::finish`](crate::shard::Shard::finish).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Settled {
+    /// All of it happened.
+    Committed,
+    /// The guest broke down: nothing of it happened.
+    Broken,
+    /// The guest handled it, but the tenant has no room for another call: nothing of it happened.
+    Refused,
+    /// The host ended the call in the meantime: nothing of it happened.
+    Overtaken,
+}

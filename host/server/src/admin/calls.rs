@@ -40,11 +40,11 @@ impl Admin {
         };
         match self.key(tenant, &logic, &request) {
             Ok(key) => self.ladder(tenant.domain(), &key),
-            Err(answer) => answer,
+            Err(answer) => *answer,
         }
     }
 
-    fn key(&self, tenant: &Tenant, logic: &Arc<dyn Logic>, request: &HttpRequest) -> Result<CallKey, Answered> {
+    fn key(&self, tenant: &Tenant, logic: &Arc<dyn Logic>, request: &HttpRequest) -> Result<CallKey, Box<Answered>> {
         let stage = Stage::new(Setting {
             view: View::default(),
             limits: tenant.core.limits.clone(),
@@ -61,9 +61,9 @@ impl Admin {
             Ok(Routed::Answer(response)) => {
                 let line = String::from_utf8_lossy(&response.body);
                 let status = StatusCode::from_u16(response.status).unwrap_or(StatusCode::NOT_FOUND);
-                Err(error(status, line.trim()))
+                Err(Box::new(error(status, line.trim())))
             }
-            Err(breakdown) => Err(error(StatusCode::INTERNAL_SERVER_ERROR, &breakdown.to_string())),
+            Err(breakdown) => Err(Box::new(error(StatusCode::INTERNAL_SERVER_ERROR, &breakdown.to_string()))),
         }
     }
 

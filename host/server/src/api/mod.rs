@@ -59,7 +59,7 @@ impl Api {
         let principal = match self.who(tenant, &request, source, prefix) {
             Ok(principal) => principal,
             Err(refusal) => {
-                tracing::info!(tenant = tenant.domain(), %source, ?refusal, "a request was refused");
+                tracing::info!(tenant = tenant.domain(), %source, reason = refusal.reason(), "a request was refused");
                 return refused(&refusal);
             }
         };

@@ -20,10 +20,7 @@ pub(super) fn config(file: &Path, text: &str) -> Result<Config, ConfigError> {
         // The message alone: printed whole, the error would show the line, which may hold a secret.
         problems.add(error.span().map_or(0, |span| span.start), "", format!("not TOML: {}", error.message()));
     }
-    let folder = match file.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
+    let folder = file.parent().unwrap_or(Path::new(""));
     let config =
         if errors.is_empty() { Some(whole(file, folder, Table::root(root.get_ref(), &problems))) } else { None };
     let problems = problems.into_sorted();

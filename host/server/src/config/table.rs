@@ -28,7 +28,7 @@ impl<'t> Problems<'t> {
     /// All of them in the order of their lines.
     pub(super) fn into_sorted(self) -> Vec<Problem> {
         let mut found = self.found.into_inner();
-        found.sort_by(|a, b| a.line.cmp(&b.line));
+        found.sort_by_key(|problem| problem.line);
         found
     }
 }

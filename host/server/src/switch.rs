@@ -36,7 +36,6 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::sync::oneshot;
 
-
 /// Shards, in number: calls are spread over them by key, so that threads rarely wait for one another.
 const SHARDS: u8 = 8;
 /// How long an HTTP request waits for the guest's answer.

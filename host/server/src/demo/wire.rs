@@ -1,8 +1,7 @@
 //! One UDP socket with a thread, driving a SIP element of the demo: a phone or the proxy.
 
 use bytes::Bytes;
-use plugboard_sip::admit::admit;
-use plugboard_sip::parse::Limits;
+use plugboard_sip::parse::{Limits, parse_datagram};
 use plugboard_sip::{Destination, Message, SipUri, Time, Transport};
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
@@ -83,9 +82,9 @@ fn run<E: Element>(socket: &UdpSocket, element: &Mutex<E>, stop: &AtomicBool) {
         if let Ok((length, remote)) = received {
             let source = Destination { transport: Transport::Udp, remote, local: 0 };
             let datagram = Bytes::copy_from_slice(buffer.get(..length).unwrap_or_default());
-            match admit(datagram, source, &Limits::default()) {
-                Ok(message) => element.receive(now(), message, source, &mut out),
-                Err(refusal) => out.extend(refusal.answer.map(|(to, bytes)| (to.remote, bytes))),
+            // Not `admit`: it drops responses with a second Via, and those are what a proxy is for.
+            if let Ok(message) = parse_datagram(datagram, &Limits::default()) {
+                element.receive(now(), message, source, &mut out);
             }
         }
         element.poll(now(), &mut out);

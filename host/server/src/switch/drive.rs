@@ -64,13 +64,7 @@ impl Switch {
     }
 
     /// Runs a call's events from this job on, until none waits.
-    pub(super) fn run_from(
-        self: &Arc<Self>,
-        index: u8,
-        call: CallRef,
-        mut job: Option<Job>,
-        mut ready: Vec<CallRef>,
-    ) {
+    pub(super) fn run_from(self: &Arc<Self>, index: u8, call: CallRef, mut job: Option<Job>, mut ready: Vec<CallRef>) {
         while let Some(begun) = job {
             let mut finished = begun.run();
             report(&mut finished);

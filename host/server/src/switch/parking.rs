@@ -46,8 +46,7 @@ impl Alarm {
                 state.due = None;
                 return;
             }
-            let (guard, timeout) =
-                self.rung.wait_timeout(state, wait).unwrap_or_else(PoisonError::into_inner);
+            let (guard, timeout) = self.rung.wait_timeout(state, wait).unwrap_or_else(PoisonError::into_inner);
             state = guard;
             if timeout.timed_out() {
                 state.due = None;

@@ -2,6 +2,7 @@
 
 use super::{SHARDS, Switch, SwitchError, lock};
 use bytes::Bytes;
+use plugboard_calls::shard::CallRef;
 use plugboard_net::udp::DATAGRAM_BYTES_MAX;
 use plugboard_sip::admit::admit;
 use plugboard_sip::message::{HeaderName, Message};
@@ -9,8 +10,8 @@ use plugboard_sip::parse::Limits;
 use plugboard_sip::transport::Destination;
 use plugboard_sip::via::BRANCH_COOKIE;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
 use std::thread::Builder;
 use std::time::Duration;
 
@@ -26,9 +27,10 @@ const TICK: Duration = Duration::from_millis(5);
 pub(super) fn start(switch: &Arc<Switch>) -> Result<(), SwitchError> {
     let mut threads = Vec::new();
     for listener in 0..switch.sockets.listeners().len() {
+        let turn = Arc::new(Mutex::new(()));
         for _ in 0..READERS {
-            let switch = switch.clone();
-            let reader = Builder::new().name("sip-udp".to_owned()).spawn(move || read(&switch, listener));
+            let (switch, turn) = (switch.clone(), turn.clone());
+            let reader = Builder::new().name("sip-udp".to_owned()).spawn(move || read(&switch, listener, &turn));
             threads.push(reader.map_err(SwitchError::Thread)?);
         }
     }
@@ -39,32 +41,45 @@ pub(super) fn start(switch: &Arc<Switch>) -> Result<(), SwitchError> {
     Ok(())
 }
 
-fn read(switch: &Arc<Switch>, at: usize) {
+/// One of the readers of a socket. They take turns: whoever has the turn reads a datagram and gives it to its shard
+/// before the next one may read, so that messages take effect in the order in which they came. The guest runs after
+/// the turn is given up.
+fn read(switch: &Arc<Switch>, at: usize, turn: &Mutex<()>) {
     let Some(listener) = switch.sockets.listeners().get(at) else { return };
     let mut buffer = vec![0; DATAGRAM_BYTES_MAX];
-    while !switch.stopping.load(Ordering::Acquire) {
-        match listener.receive(&mut buffer) {
+    loop {
+        let reading = lock(turn);
+        if switch.stopping.load(Ordering::Acquire) {
+            return;
+        }
+        let ready = match listener.receive(&mut buffer) {
             Ok(Some((datagram, source))) => take(switch, at, datagram, source),
-            Ok(None) => {}
+            Ok(None) => None,
             Err(error) => {
                 tracing::error!(address = %listener.address(), %error, "the SIP socket cannot be read");
                 std::thread::sleep(PAUSE_AFTER_ERROR);
+                None
             }
+        };
+        drop(reading);
+        if let Some((index, calls)) = ready {
+            calls.into_iter().for_each(|call| switch.run(index, call));
         }
     }
 }
 
-/// One datagram, to its end.
-fn take(switch: &Arc<Switch>, listener: usize, datagram: Bytes, source: SocketAddr) {
+/// One datagram, up to the events that it makes ready.
+fn take(switch: &Arc<Switch>, listener: usize, datagram: Bytes, source: SocketAddr) -> Option<(u8, Vec<CallRef>)> {
     switch.counters.datagrams_received.fetch_add(1, Ordering::Relaxed);
-    let Some(path) = switch.sockets.path(listener, source) else { return };
+    let path = switch.sockets.path(listener, source)?;
     if datagram.iter().all(|byte| matches!(byte, b'\r' | b'\n' | 0)) {
-        return; // a keep-alive (RFC 5626 §3.5.1 and what phones send in its place)
+        return None; // a keep-alive (RFC 5626 §3.5.1 and what phones send in its place)
     }
     match admit(datagram, path, &Limits::default()) {
         Ok(message) => {
             let index = shard_of(switch, &message);
-            switch.with_shard(index, |shard, now, out| shard.receive(now, message, path, out));
+            let ((), ready) = switch.visit(index, |shard, now, out| shard.receive(now, message, path, out));
+            Some((index, ready))
         }
         Err(refusal) => {
             switch.counters.datagrams_refused.fetch_add(1, Ordering::Relaxed);
@@ -72,6 +87,7 @@ fn take(switch: &Arc<Switch>, listener: usize, datagram: Bytes, source: SocketAd
             if let Some((destination, bytes)) = refusal.answer {
                 answer(switch, destination, &bytes);
             }
+            None
         }
     }
 }

@@ -14,7 +14,7 @@ pub(super) enum Next {
     End,
     /// A header field. `value` has its line breaks when `folded`.
     Field { name: Range<usize>, value: Range<usize>, folded: bool },
-    /// A line that is no header field, or one with a CR that ends nothing.
+    /// A line that is no header field, one with a CR that ends nothing, or one that goes on with the start line.
     Bad,
 }
 
@@ -75,7 +75,9 @@ impl<'a> Scanner<'a> {
             folded = true;
         }
         let line = self.bytes.get(start..end)?;
-        let colon = memchr::memchr(b':', line).filter(|_| !stray_cr);
+        // Behind another field it would have been part of that; the start line cannot be folded (RFC 3261 §7.1).
+        let continues_start_line = matches!(line.first(), Some(b' ' | b'\t'));
+        let colon = memchr::memchr(b':', line).filter(|_| !stray_cr && !continues_start_line);
         Some(match colon {
             Some(colon) => {
                 let name = trim(self.bytes, start..start + colon);

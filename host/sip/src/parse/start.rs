@@ -21,7 +21,8 @@ pub(super) struct BadStart {
 
 pub(super) fn parse(line: Bytes, stray_cr: bool, limits: &Limits) -> Result<Start, BadStart> {
     if line.get(..4).is_some_and(|start| start.eq_ignore_ascii_case(b"SIP/")) {
-        return status_line(&line).map_err(|kind| BadStart { kind, method: None });
+        let status_line = if stray_cr { Err(ParseErrorKind::StartLine) } else { status_line(&line) };
+        return status_line.map_err(|kind| BadStart { kind, method: None });
     }
     let method = first_word(&line);
     request_line(&line, limits)

@@ -99,6 +99,23 @@ fn a_lone_cr_starts_nothing() {
 }
 
 #[test]
+fn a_status_line_with_a_lone_cr_is_none() {
+    let rest = &HEAD[HEAD.find("Via").expect("a Via")..];
+    assert_eq!(kind(&format!("SIP/2.0 200 O\rK\r\n{rest}\r\n")), Some(ParseErrorKind::StartLine));
+}
+
+#[test]
+fn the_start_line_is_not_folded() {
+    let rest = &HEAD[HEAD.find("Via").expect("a Via")..];
+    for blank in [" ", "\t"] {
+        let error = parse(&format!("OPTIONS sip:h SIP/2.0\r\n{blank}X: y\r\n z\r\n{rest}\r\n")).expect_err("folded");
+        assert_eq!(error.kind, ParseErrorKind::Header);
+        let reply = error.reply.expect("it can be answered");
+        assert!(reply.request.headers.len() == 5 && reply.request.headers.contains(&HeaderName::Via), "{reply:?}");
+    }
+}
+
+#[test]
 fn values_that_are_not_utf8_survive() {
     let mut datagram = HEAD.as_bytes().to_vec();
     datagram.extend_from_slice(b"Subject: caf\xe9\r\nContent-Length: 2\r\n\r\n\xff\x00");
@@ -192,6 +209,18 @@ mod stream {
         assert_eq!(frame("\r\n\r\nOPT"), Frame::KeepAlive(4));
         let bare = format!("{HEAD}\r\n");
         assert_eq!(frame(&(bare.clone() + "OPTIONS")), Frame::Message(bare.len()));
+    }
+
+    #[test]
+    fn a_content_length_that_only_others_may_see_breaks_the_stream() {
+        for line in ["X: 1\rContent-Length: 5", "Content-Length 5", "Content\r\n -Length: 5", "Content-Length\u{a0}: 5"]
+        {
+            assert_eq!(frame(&format!("{HEAD}{line}\r\n\r\nhello")), Frame::Broken(ParseErrorKind::Header), "{line:?}");
+        }
+        let folded = HEAD.replacen("\r\n", "\r\n Content-Length: 5\r\n", 1);
+        assert_eq!(frame(&format!("{folded}\r\nhello")), Frame::Broken(ParseErrorKind::Header));
+        let cr = HEAD.replacen("\r\n", "\rContent-Length: 5\r\n", 1);
+        assert_eq!(frame(&format!("{cr}\r\nhello")), Frame::Broken(ParseErrorKind::StartLine));
     }
 
     #[test]

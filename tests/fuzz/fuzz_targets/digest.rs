@@ -1,0 +1,4 @@
+//! Challenges and credentials.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| plugboard_oracles::in_time(plugboard_oracles::digest, data));

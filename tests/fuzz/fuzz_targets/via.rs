@@ -1,0 +1,4 @@
+//! Via values.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| plugboard_oracles::in_time(plugboard_oracles::via, data));

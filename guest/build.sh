@@ -12,13 +12,12 @@ main() {
     [ -x target/guest/debug/plugboard-encode ] || echo "guests: building the component encoder first" >&2
     cargo build --package plugboard-encode --target-dir target/guest
     toolchain=$(guest/toolchain.sh)
-    compile --package plugboard-fixtures --examples
+    compile --package plugboard-controller --package plugboard-fixtures --lib --examples
+    encode "$built"/plugboard_controller.wasm
     # Beside NAME.wasm cargo leaves NAME-HASH.wasm; the names of guests have no hyphen.
     for module in "$built"/examples/*.wasm; do
         case ${module##*/} in *-*) ;; *) encode "$module" ;; esac
     done
-    compile --package plugboard-controller --lib
-    encode "$built"/plugboard_controller.wasm
 }
 
 compile() (

@@ -1,12 +1,11 @@
 //! One instance of a component, and what its crashes mean.
 
+use crate::allowance::Allowance;
 use crate::bindings::{CallController, CallControllerPre, Guest};
 use crate::limits::EngineLimits;
-use crate::ticker::Ticker;
 use crate::visit::Visit;
 use plugboard_calls::logic::Breakdown;
 use plugboard_calls::stage::Stage;
-use std::time::Duration;
 use wasmtime::{PoolConcurrencyLimitError, Store, Trap, UpdateDeadline};
 
 /// An instance and its store. After a [`Breakdown`] other than a fault its memory is in no known state.
@@ -18,35 +17,38 @@ pub(crate) struct Instance {
 
 impl Instance {
     /// Makes one. The component's start function, if it has one, runs under the deadline and can stage nothing.
-    pub(crate) fn new(component: &CallControllerPre<Visit>, limits: &EngineLimits) -> Result<Self, Breakdown> {
-        let mut store = Store::new(component.engine(), Visit::new(limits));
+    pub(crate) fn new(
+        component: &CallControllerPre<Visit>,
+        limits: &EngineLimits,
+        allowance: Allowance,
+    ) -> Result<Self, Breakdown> {
+        let mut store = Store::new(component.engine(), Visit::new(limits, allowance));
         store.limiter(|visit| &mut visit.growth);
         store.set_hostcall_fuel(limits.transfer_bytes);
-        store.set_epoch_deadline(Ticker::epochs(limits.event_deadline));
-        // Epochs come in bunches when the machine is busy, so the clock has the last word.
-        store.epoch_deadline_callback(|visit| match visit.data().is_over() {
+        store.set_epoch_deadline(1);
+        store.epoch_deadline_callback(|mut visit| match visit.data_mut().is_over() {
             true => Err(Trap::Interrupt.into()),
             false => Ok(UpdateDeadline::Continue(1)),
         });
         match component.instantiate(&mut store) {
             Ok(exports) => Ok(Self { store, exports, events: 0 }),
-            Err(error) => Err(breakdown(&error, store.data(), limits.event_deadline)),
+            Err(error) => Err(breakdown(&error, store.data(), allowance)),
         }
     }
 
     /// Calls an export. The stage comes back, whatever happened.
     pub(crate) fn call<T>(
         &mut self,
-        deadline: Duration,
+        allowance: Allowance,
         stage: Option<Stage>,
         may_stage: bool,
         export: impl FnOnce(&Guest, &mut Store<Visit>) -> wasmtime::Result<T>,
     ) -> (Option<Stage>, Result<T, Breakdown>) {
         self.events = self.events.saturating_add(1);
-        self.store.data_mut().begin(deadline, stage, may_stage);
-        self.store.set_epoch_deadline(Ticker::epochs(deadline));
+        self.store.data_mut().begin(allowance, stage, may_stage);
+        self.store.set_epoch_deadline(1);
         let outcome = export(self.exports.plugboard_call_control_controller(), &mut self.store)
-            .map_err(|error| breakdown(&error, self.store.data(), deadline));
+            .map_err(|error| breakdown(&error, self.store.data(), allowance));
         (self.store.data_mut().end(), outcome)
     }
 
@@ -56,13 +58,13 @@ impl Instance {
     }
 }
 
-fn breakdown(error: &wasmtime::Error, visit: &Visit, deadline: Duration) -> Breakdown {
+fn breakdown(error: &wasmtime::Error, visit: &Visit, allowance: Allowance) -> Breakdown {
     if error.is::<PoolConcurrencyLimitError>() {
         return Breakdown::Busy("instances");
     }
     let trap = error.downcast_ref::<Trap>();
     if trap == Some(&Trap::Interrupt) {
-        return Breakdown::Deadline(u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX));
+        return Breakdown::Deadline(allowance.deadline_ms());
     }
     let cause = error.root_cause().to_string();
     // wasmtime keeps the type of this error to itself.

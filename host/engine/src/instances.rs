@@ -13,6 +13,7 @@
 //!
 //! A fault that the guest returns ends nothing: it is an answer like any other.
 
+use crate::allowance::Allowance;
 use crate::bindings::CallControllerPre;
 use crate::engine::Engine;
 use crate::instance::Instance;
@@ -45,7 +46,7 @@ impl Instances {
     }
 
     /// An instance for one event; [`Breakdown::Busy`] at once when there is no room for one more.
-    pub(crate) fn take(&self) -> Result<Lease<'_>, Breakdown> {
+    pub(crate) fn take(&self, allowance: Allowance) -> Result<Lease<'_>, Breakdown> {
         if let Some(instance) = self.idle().pop() {
             return Ok(Lease { instances: self, instance: Some(instance) });
         }
@@ -55,7 +56,7 @@ impl Instances {
             .map_err(|_| Breakdown::Busy("instances_per_version"))?;
         let mut lease = Lease { instances: self, instance: None };
         self.counters.instances_made.fetch_add(1, Relaxed);
-        lease.instance = Some(self.make()?);
+        lease.instance = Some(self.make(allowance)?);
         Ok(lease)
     }
 
@@ -66,9 +67,10 @@ impl Instances {
         idle.len()
     }
 
-    fn make(&self) -> Result<Instance, Breakdown> {
-        match Instance::new(&self.component, self.limits()) {
-            Err(Breakdown::Busy(_)) if self.engine.reclaim() > 0 => Instance::new(&self.component, self.limits()),
+    fn make(&self, allowance: Allowance) -> Result<Instance, Breakdown> {
+        let new = || Instance::new(&self.component, self.limits(), allowance);
+        match new() {
+            Err(Breakdown::Busy(_)) if self.engine.reclaim() > 0 => new(),
             made => made,
         }
     }

@@ -5,9 +5,9 @@
 //!   [`Tried`].
 //! - [`Version`]: a tried component in service for a tenant. It is the [`Logic`](plugboard_calls::logic::Logic) that
 //!   calls run on. Running and old versions differ in nothing but who uses them: swapping is not done here.
-//! - [`EngineLimits`]: what a guest may cost. Whatever it does within an event, the event ends within its deadline
-//!   (at most twice of it: once for making an instance, once for the event), its memory and what it hands over are
-//!   bounded, and a [`Breakdown`](plugboard_calls::logic::Breakdown) says what went wrong.
+//! - [`EngineLimits`]: what a guest may cost. Whatever it does within an event, the event ends when its deadline is
+//!   used up in processor time, or twice its deadline by the clock; its memory and what it hands over are bounded; and
+//!   a [`Breakdown`](plugboard_calls::logic::Breakdown) says what went wrong.
 //! - [`Error`]: why a component is refused.
 //!
 //! What a guest stages ends in the [`Stage`](plugboard_calls::stage::Stage) that comes with the event; this crate does
@@ -25,6 +25,7 @@
 //! # }
 //! ```
 
+mod allowance;
 mod bindings;
 mod check;
 mod compiled_folder;

@@ -3,6 +3,7 @@
 //!
 //! [`Engine::check`] → [`Checked`] → [`Compiled`] → [`Tried`] → [`Version`]
 
+use crate::allowance::Allowance;
 use crate::bindings::CallControllerPre;
 use crate::check::check;
 use crate::engine::Engine;
@@ -110,13 +111,15 @@ impl Compiled {
     /// # Errors
     /// [`Error::DescribeFailed`], [`Error::DescribeUnstable`] and [`Error::DescribeInvalid`], all the component's fault.
     pub fn try_out(self) -> Result<Tried, Error> {
+        let deadline = self.engine.limits().event_deadline;
+        let engine = self.engine.clone();
+        let _running = engine.shared().ticker.enter();
         let instances = Instances::new(self.engine.clone(), self.component.clone());
-        let mut lease = instances.take().map_err(Error::DescribeFailed)?;
+        let mut lease = instances.take(Allowance::new(deadline)).map_err(Error::DescribeFailed)?;
         let mut describe = || -> Result<Description, Error> {
-            let _running = self.engine.shared().ticker.enter();
-            let deadline = self.engine.limits().event_deadline;
+            let allowance = Allowance::new(deadline);
             let (_, description) =
-                lease.instance().call(deadline, None, false, |guest, store| guest.call_describe(store));
+                lease.instance().call(allowance, None, false, |guest, store| guest.call_describe(store));
             description.map(Into::into).map_err(Error::DescribeFailed)
         };
         let description = describe()?;

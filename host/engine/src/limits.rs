@@ -18,7 +18,7 @@ pub struct EngineLimits {
     pub stack_bytes: usize,
     /// What the guest may hand over in one call of an import, or as one result, in bytes of host memory.
     pub transfer_bytes: usize,
-    /// Time for one event, including the making of an instance when none is free.
+    /// Processor time for one event; by the clock twice as long, the making of an instance included.
     pub event_deadline: Duration,
     /// Events after which an instance is replaced, in number.
     pub events_per_instance: u32,

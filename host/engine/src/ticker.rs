@@ -4,9 +4,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::thread::{self, Thread};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-/// Length of an epoch: how exactly a deadline is kept.
+/// Length of an epoch: how often a running guest is asked whether its [`Allowance`](crate::allowance::Allowance) is
+/// used up.
 const TICK: Duration = Duration::from_millis(5);
 /// Ticks without a guest after which the thread goes to sleep; waking it costs a system call.
 const IDLE_TICKS: u32 = 40;
@@ -46,11 +47,6 @@ impl Ticker {
         }
         Running(&self.shared)
     }
-
-    /// How many epochs from now a deadline is over.
-    pub(crate) fn epochs(deadline: Duration) -> u64 {
-        u64::try_from(deadline.as_nanos().div_ceil(TICK.as_nanos())).unwrap_or(u64::MAX)
-    }
 }
 
 impl Drop for Ticker {
@@ -69,7 +65,6 @@ impl Drop for Running<'_> {
 impl Shared {
     fn tick_until_stopped(&self, engine: &wasmtime::Engine) {
         let mut idle_ticks = 0;
-        let mut ticked = Instant::now();
         while !self.stop.load(SeqCst) {
             if self.running.load(SeqCst) > 0 {
                 idle_ticks = 0;
@@ -83,14 +78,9 @@ impl Shared {
                 }
                 self.parked.store(false, SeqCst);
                 idle_ticks = 0;
-                ticked = Instant::now();
             }
             thread::sleep(TICK);
-            // On a busy machine a sleep takes longer; the epochs that were missed are made up for.
-            while ticked.elapsed() >= TICK {
-                ticked += TICK;
-                engine.increment_epoch();
-            }
+            engine.increment_epoch();
         }
     }
 }
@@ -98,6 +88,7 @@ impl Shared {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Instant;
 
     /// Waits, without sleeping, for what the ticker's thread does in a moment.
     fn soon(what: impl Fn() -> bool) -> bool {
@@ -109,13 +100,6 @@ mod tests {
             thread::yield_now();
         }
         true
-    }
-
-    #[test]
-    fn a_deadline_is_a_number_of_epochs() {
-        assert_eq!(Ticker::epochs(Duration::from_millis(50)), 10);
-        assert_eq!(Ticker::epochs(Duration::from_millis(51)), 11);
-        assert_eq!(Ticker::epochs(Duration::from_nanos(1)), 1);
     }
 
     #[test]

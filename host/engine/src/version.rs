@@ -1,5 +1,6 @@
 //! A version: one component, for one tenant, in service.
 
+use crate::allowance::Allowance;
 use crate::bindings::{CONTRACT, Guest};
 use crate::convert::{self, Lists};
 use crate::instances::Instances;
@@ -19,8 +20,7 @@ use wasmtime::Store;
 ///
 /// Any number of threads may use it at once: each event has an instance to itself, and blocks its thread until the
 /// guest returns. Measured on two cores with the built-in controller and a GET of an unknown call, stage included: 4 µs
-/// in an instance that is there, 45 µs in a new one, 190 ms to compile. Twice the deadline is the most it can be: once
-/// for making an instance, once for the event.
+/// in an instance that is there, 45 µs in a new one, 190 ms to compile. Twice the deadline is the most it can be.
 pub struct Version {
     id: VersionId,
     component: ComponentHash,
@@ -91,11 +91,12 @@ impl Version {
     ) -> (Option<Stage>, Result<T, Breakdown>) {
         let engine = &self.instances.engine;
         let _running = engine.shared().ticker.enter();
-        let mut lease = match self.instances.take() {
+        let allowance = Allowance::new(engine.limits().event_deadline);
+        let mut lease = match self.instances.take(allowance) {
             Ok(lease) => lease,
             Err(breakdown) => return (stage, Err(breakdown)),
         };
-        let (stage, outcome) = lease.instance().call(engine.limits().event_deadline, stage, may_stage, export);
+        let (stage, outcome) = lease.instance().call(allowance, stage, may_stage, export);
         let outcome = outcome.flatten();
         lease.give_back(&outcome);
         (stage, outcome)

@@ -1,43 +1,42 @@
 //! What a store carries while a guest runs in it: the stage of the event, what the guest may do with it, and the
 //! count of memory it takes.
 
+use crate::allowance::Allowance;
 use crate::limits::{CORE_INSTANCES_PER_COMPONENT, EngineLimits, MEMORIES_PER_COMPONENT, TABLES_PER_COMPONENT};
 use plugboard_calls::contract::StageError;
 use plugboard_calls::stage::Stage;
-use std::time::{Duration, Instant};
 use wasmtime::ResourceLimiter;
 
 /// The data of a store.
 pub(crate) struct Visit {
     stage: Option<Stage>,
     may_stage: bool,
-    ends: Instant,
+    allowance: Allowance,
     pub(crate) growth: Growth,
 }
 
 impl Visit {
-    pub(crate) fn new(limits: &EngineLimits) -> Self {
-        let ends = Instant::now() + limits.event_deadline;
-        Self { stage: None, may_stage: false, ends, growth: Growth::new(limits) }
+    pub(crate) fn new(limits: &EngineLimits, allowance: Allowance) -> Self {
+        Self { stage: None, may_stage: false, allowance, growth: Growth::new(limits) }
     }
 
     /// Lends the guest a stage; whether it may put something on it depends on the export that is called.
-    pub(crate) fn begin(&mut self, deadline: Duration, stage: Option<Stage>, may_stage: bool) {
-        self.ends = Instant::now() + deadline;
+    pub(crate) fn begin(&mut self, allowance: Allowance, stage: Option<Stage>, may_stage: bool) {
+        self.allowance = allowance;
         self.stage = stage;
         self.may_stage = may_stage;
         self.growth.refused = None;
+    }
+
+    /// Whether the guest has used up its time. Asked once in each epoch.
+    pub(crate) fn is_over(&mut self) -> bool {
+        self.allowance.is_over()
     }
 
     /// Takes the stage back.
     pub(crate) fn end(&mut self) -> Option<Stage> {
         self.may_stage = false;
         self.stage.take()
-    }
-
-    /// Whether the deadline is over.
-    pub(crate) fn is_over(&self) -> bool {
-        Instant::now() >= self.ends
     }
 
     /// The stage for what only reads; none in `describe`, `migrate` and while an instance is made.

@@ -1,0 +1,64 @@
+//! How long a guest may run: the deadline in processor time, and twice the deadline by the clock. So a guest that loops
+//! is stopped in time, and one that had to wait for a processor on a busy machine is not blamed for it.
+
+use rustix::time::{ClockId, clock_gettime};
+use std::time::{Duration, Instant};
+
+/// The time that one event has, from its beginning in the host.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Allowance {
+    deadline: Duration,
+    by_the_clock: Instant,
+    /// The thread's processor time at which the event is over. Known from the first epoch on: reading it costs a
+    /// system call, and nearly all events are done before.
+    by_the_processor: Option<Duration>,
+}
+
+impl Allowance {
+    /// An event that begins now.
+    pub(crate) fn new(deadline: Duration) -> Self {
+        Self { deadline, by_the_clock: Instant::now() + deadline * 2, by_the_processor: None }
+    }
+
+    /// The deadline, in milliseconds.
+    pub(crate) fn deadline_ms(&self) -> u64 {
+        u64::try_from(self.deadline.as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Whether it is used up; asked on the event's thread.
+    pub(crate) fn is_over(&mut self) -> bool {
+        let used = processor_time();
+        let limit = *self.by_the_processor.get_or_insert(used + self.deadline);
+        used >= limit || Instant::now() >= self.by_the_clock
+    }
+}
+
+/// Of this thread.
+fn processor_time() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_busy_thread_uses_it_up_in_processor_time() {
+        let mut allowance = Allowance::new(Duration::from_millis(20));
+        let begun = Instant::now();
+        while !allowance.is_over() {}
+        let took = begun.elapsed();
+        assert!(took >= Duration::from_millis(20), "over after {took:?}");
+        assert!(allowance.is_over());
+    }
+
+    #[test]
+    fn a_thread_that_waits_has_twice_the_time() {
+        let mut allowance = Allowance::new(Duration::from_millis(20));
+        assert!(!allowance.is_over());
+        allowance.by_the_processor = Some(Duration::MAX);
+        allowance.by_the_clock = Instant::now();
+        assert!(allowance.is_over());
+    }
+}

@@ -1,11 +1,11 @@
 //! What the host promises whatever the guest does: a leg that is let go ends in the network. An INVITE that is given
 //! up is cancelled, a 2xx is acknowledged, a confirmed dialog gets its BYE.
 
-use super::actor::{CallRef, Phase};
+use super::actor::{Actor, CallRef, Phase, Queued};
 use super::face::NextHop;
 use super::leg::{Farewell, LegState, Progress, Sent, push_all};
 use super::send::Waiting;
-use super::{Output, Owner, Shard, answer};
+use super::{Arrival, Output, Owner, Shard, answer};
 use crate::contract::*;
 use crate::history::What;
 use plugboard_sip::message::{Method, Request, Status};
@@ -118,12 +118,16 @@ impl Shard {
     pub(super) fn close(&mut self, now: Time, call: CallRef, out: &mut Vec<Output>) {
         let Some(actor) = self.actors.get_mut(&call) else { return };
         actor.phase = Phase::Closing;
+        let unheard = unheard(actor);
         let name = (actor.tenant.domain.clone(), actor.key.clone());
         if self.by_key.get(&name) == Some(&call) {
             self.by_key.remove(&name);
         }
         self.clear_away(now, call, answer::unanswered(), out);
         self.reschedule(now, call);
+        for arrival in unheard {
+            self.http(now, arrival, out);
+        }
     }
 
     /// Answers what waits, stops the timers and lets every leg go.
@@ -147,4 +151,19 @@ impl Shard {
             self.release(now, call, leg, farewell, out);
         }
     }
+}
+
+/// Takes the HTTP requests that no event has shown to the guest yet: they are about the key, not about the call that
+/// ends under it.
+fn unheard(actor: &mut Actor) -> Vec<Arrival> {
+    let mut arrivals = Vec::new();
+    for Queued { event, principal } in std::mem::take(&mut actor.queue) {
+        let Event::Http { exchange, request } = event else { continue };
+        // One that is not open any more was given up by its sender.
+        let Some(at) = actor.exchanges.iter().position(|open| *open == exchange) else { continue };
+        actor.exchanges.swap_remove(at);
+        let (tenant, logic, key) = (actor.tenant.clone(), actor.logic.clone(), actor.key.clone());
+        arrivals.push(Arrival { tenant, logic, key, principal, exchange, request });
+    }
+    arrivals
 }

@@ -215,6 +215,26 @@ fn a_challenge_is_answered_without_the_guest_seeing_a_secret() {
 }
 
 #[test]
+fn a_challenge_that_overtakes_the_event_of_a_100_is_answered_all_the_same() {
+    let mut bench = Bench::new(caller);
+    let invite = bench.place("/bob");
+    bench.challenge_in_haste(&invite, "n1");
+    let again = bench.request(Method::Invite);
+    assert!(again.headers.get_str(&HeaderName::ProxyAuthorization).is_some_and(|proof| proof.contains("\"n1\"")));
+}
+
+#[test]
+fn a_request_that_waits_when_the_call_ends_is_about_what_comes_after() {
+    let mut bench = Bench::new(caller);
+    bench.place("/bob");
+    bench.answers();
+    bench.arrive("DELETE", "/bob");
+    bench.arrive("GET", "/bob");
+    bench.run();
+    assert_eq!(bench.answers(), [200, 200]);
+}
+
+#[test]
 fn a_wrong_password_is_not_tried_twice_but_a_stale_nonce_is() {
     let mut bench = Bench::new(caller);
     let invite = bench.place("/bob");
@@ -266,6 +286,34 @@ fn requests_outside_any_dialog_are_answered_without_a_guest() {
     assert_eq!(bench.responses(), [481]);
     bench.stranger("ACK", "");
     assert_eq!(bench.responses(), []);
+}
+
+#[test]
+fn what_strangers_ask_for_and_is_not_served_is_named() {
+    let mut bench = Bench::new(|_, _, _, _| panic!("no guest"));
+    let mut ask = |method: &str, change: fn(&mut Request), field: HeaderName| {
+        bench.stranger_with(method, "", change);
+        let mut sent = bench.sent();
+        let Some(Message::Response(response)) = sent.pop() else { panic!("no response: {sent:?}") };
+        assert!(sent.is_empty(), "one response");
+        (response.status.code(), response.headers.get_str(&field).unwrap_or_default().to_owned())
+    };
+    let odd_scheme = |request: &mut Request| request.uri = "soap.beep://192.0.2.103:3002".into();
+    assert_eq!(ask("OPTIONS", odd_scheme, HeaderName::Unsupported).0, 416);
+    assert_eq!(ask("FROBNICATE", odd_scheme, HeaderName::Unsupported).0, 501, "the method comes first");
+    let extensions = |request: &mut Request| request.headers.push(HeaderName::Require, "one,two");
+    assert_eq!(ask("INVITE", extensions, HeaderName::Unsupported), (420, "one, two".to_owned()));
+    let body = |request: &mut Request| {
+        request.headers.push(HeaderName::ContentType, "application/x-odd");
+        request.body = "odd".into();
+    };
+    assert_eq!(ask("INVITE", body, HeaderName::Accept), (415, "application/sdp, message/sipfrag".to_owned()));
+    let encoding = |request: &mut Request| {
+        request.headers.push(HeaderName::ContentType, "application/sdp");
+        request.headers.push(HeaderName::ContentEncoding, "gzip");
+        request.body = "odd".into();
+    };
+    assert_eq!(ask("INVITE", encoding, HeaderName::AcceptEncoding), (415, "identity".to_owned()));
 }
 
 #[test]

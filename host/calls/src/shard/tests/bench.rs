@@ -199,11 +199,16 @@ impl Bench {
 
     /// A proxy challenges a request of ours.
     pub fn challenge(&mut self, request: &Request, nonce: &str, stale: bool) {
-        let mut response = Response::to(request, Status::new(407).expect("a status"), "Proxy Authentication", "proxy");
-        let stale = if stale { ", stale=true" } else { "" };
-        let challenge = format!("Digest realm=\"example.com\", nonce=\"{nonce}\", qop=\"auth\"{stale}");
-        response.headers.push(HeaderName::ProxyAuthenticate, challenge);
+        let response = challenge(request, nonce, stale);
         self.receive(Message::Response(response));
+    }
+
+    /// A proxy says 100 and challenges, both before the guest hears of either.
+    pub fn challenge_in_haste(&mut self, request: &Request, nonce: &str) {
+        let trying = Response::to(request, Status::TRYING, "Trying", "");
+        let source = Destination { transport: Transport::Udp, remote: (Ipv4Addr::LOCALHOST, 5080).into(), local: 0 };
+        self.shard.receive(self.now, Message::Response(trying), source, &mut self.out);
+        self.challenge(request, nonce, false);
     }
 
     /// The phone sends a request inside the dialog that an INVITE of ours opened.
@@ -231,6 +236,11 @@ impl Bench {
 
     /// A request of someone who is in no call.
     pub fn stranger(&mut self, method: &str, to_params: &str) {
+        self.stranger_with(method, to_params, |_| {});
+    }
+
+    /// As [`Bench::stranger`], with something changed.
+    pub fn stranger_with(&mut self, method: &str, to_params: &str, change: impl FnOnce(&mut Request)) {
         let mut request = Request::new(Method::parse(&method.into()).expect("a method"), "sip:x@127.0.0.1");
         request.headers.push(HeaderName::Via, self.via());
         request.headers.push(HeaderName::MaxForwards, "70");
@@ -238,6 +248,7 @@ impl Bench {
         request.headers.push(HeaderName::To, format!("<sip:x@127.0.0.1>{to_params}"));
         request.headers.push(HeaderName::CallId, "stranger");
         request.headers.push(HeaderName::CSeq, format!("1 {method}"));
+        change(&mut request);
         self.receive(Message::Request(request));
     }
 
@@ -316,6 +327,14 @@ impl Bench {
             }
         }
     }
+}
+
+fn challenge(request: &Request, nonce: &str, stale: bool) -> Response {
+    let mut response = Response::to(request, Status::new(407).expect("a status"), "Proxy Authentication", "proxy");
+    let stale = if stale { ", stale=true" } else { "" };
+    let challenge = format!("Digest realm=\"example.com\", nonce=\"{nonce}\", qop=\"auth\"{stale}");
+    response.headers.push(HeaderName::ProxyAuthenticate, challenge);
+    response
 }
 
 pub fn invite(path: &str) -> Invite {

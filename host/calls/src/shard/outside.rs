@@ -2,12 +2,17 @@
 //! a transaction and without a guest (RFC 3261 §8.2, §11), so that they cost as little as they are worth.
 
 use super::{Output, Shard};
-use plugboard_sip::message::{HeaderName, Method, Request, Status};
+use plugboard_sip::message::{HeaderName, Method, Request, Status, Value};
 use plugboard_sip::transaction::stateless_response;
 use plugboard_sip::transport::Destination;
+use plugboard_sip::validate::{Served, Unsupported, unsupported};
 
 /// The methods that we take inside a dialog.
 const ALLOWED: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, REFER, NOTIFY, INFO, UPDATE, MESSAGE";
+/// The bodies that we take inside a dialog.
+const ACCEPTED: &str = "application/sdp, message/sipfrag";
+/// What an INVITE may ask for: what it is refused for otherwise comes before the 404.
+const SERVED: Served<'_> = Served { option_tags: &[], media_types: &["application/sdp"] };
 
 impl Shard {
     /// Answers a request that belongs to no dialog here. Whether it was one.
@@ -21,24 +26,39 @@ impl Shard {
             return false;
         }
         self.counters.requests_outside += 1;
-        let status = match request.method {
+        let unsupported = unsupported(request, &SERVED);
+        let status = match (&request.method, &unsupported) {
             _ if tag.is_some() => Status::CALL_DOES_NOT_EXIST,
-            Method::Options => Status::OK,
-            Method::Invite => Status::NOT_FOUND,
-            Method::Other(_) => Status::NOT_IMPLEMENTED,
+            (Method::Other(_), _) => Status::NOT_IMPLEMENTED,
+            (Method::Options | Method::Invite, Some(unsupported)) => unsupported.status(),
+            (Method::Options, None) => Status::OK,
+            (Method::Invite, None) => Status::NOT_FOUND,
             _ => Status::METHOD_NOT_ALLOWED,
         };
         let Some((destination, mut response)) = stateless_response(request, source, status, status.default_reason())
         else {
             return true;
         };
-        if matches!(status, Status::OK | Status::METHOD_NOT_ALLOWED | Status::NOT_IMPLEMENTED) {
-            response.headers.push(HeaderName::Allow, ALLOWED);
-        }
-        if status == Status::OK {
-            response.headers.push(HeaderName::Accept, "application/sdp, message/sipfrag");
-        }
+        response.headers.extend(capabilities(status, unsupported));
         out.push(Output::Transmit { destination, bytes: response.to_bytes(), client: None });
         true
+    }
+}
+
+/// What an answer says of what we can (RFC 3261 §8.2.1, §8.2.2.3, §8.2.3, §11.2).
+fn capabilities(status: Status, unsupported: Option<Unsupported>) -> Vec<(HeaderName, Value)> {
+    let allow = (HeaderName::Allow, Value::from(ALLOWED));
+    let accept = (HeaderName::Accept, Value::from(ACCEPTED));
+    match (status, unsupported) {
+        (Status::OK, _) => vec![allow, accept],
+        (Status::METHOD_NOT_ALLOWED | Status::NOT_IMPLEMENTED, _) => vec![allow],
+        (Status::BAD_EXTENSION, Some(Unsupported::Extensions(tags))) => {
+            vec![(HeaderName::Unsupported, Value::from(tags.join(", ")))]
+        }
+        (Status::UNSUPPORTED_MEDIA_TYPE, Some(Unsupported::ContentEncoding)) => {
+            vec![(HeaderName::AcceptEncoding, Value::from("identity"))]
+        }
+        (Status::UNSUPPORTED_MEDIA_TYPE, _) => vec![accept],
+        _ => Vec::new(),
     }
 }

@@ -6,7 +6,7 @@ use super::*;
 use crate::logic::Breakdown;
 use crate::stage::Stage;
 use bench::{Bench, header, sdp};
-use plugboard_sip::message::{HeaderName, Method};
+use plugboard_sip::message::{HeaderName, Message, Method, Request};
 use std::time::Duration;
 
 /// A guest that calls the path's user, acknowledges its 2xx, and hangs up on DELETE.

@@ -108,7 +108,7 @@ impl Admin {
             ["controller"] if method == Method::PUT => self.deploy(tenant, request).await,
             ["controller"] => only(&method, &[Method::GET, Method::PUT], || self.live(tenant)),
             ["versions"] => only(&method, &[Method::GET], || self.versions(tenant)),
-            ["rollback"] if method == Method::POST => self.roll_back(tenant).await,
+            ["rollback"] if method == Method::POST => self.roll_back(tenant, request.uri().query()).await,
             ["rollback"] => only(&method, &[Method::POST], || error(StatusCode::NOT_FOUND, "")),
             ["ladder", calling, called] => {
                 only(&method, &[Method::GET], || self.ladder_between(tenant, calling, called, request.uri().query()))

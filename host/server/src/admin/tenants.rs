@@ -1,7 +1,7 @@
 //! `/v1/tenants`: what each runs, deployments, and the way to its call logic.
 
-use super::views::{DeployedView, TenantView, VersionView};
-use super::{Admin, error};
+use super::views::{DeployedView, MoveView, RolledBackView, TenantView, VersionView};
+use super::{Admin, error, parameter};
 use crate::answer::{Answered, json};
 use crate::api::answer_for;
 use crate::deploy::{COMPONENT_BYTES_MAX, CallsOf, DeployError, Deployments, Listed, State, Version};
@@ -42,6 +42,7 @@ impl Admin {
     }
 
     pub(super) async fn deploy(&self, tenant: &Arc<Tenant>, request: Request<Incoming>) -> Answered {
+        let migrate = is_set(request.uri().query(), "migrate");
         let component = match read_body(request, COMPONENT_BYTES_MAX, UPLOAD_TIMEOUT).await {
             Ok(component) => component,
             Err(problem) => return error(problem.status(), &problem.to_string()),
@@ -50,20 +51,34 @@ impl Admin {
             Ok(deployed) => {
                 let (id, already_live) = (deployed.version.id().to_owned(), deployed.already_live);
                 tracing::info!(tenant = tenant.domain(), version = id, already_live, "deployed");
-                json(StatusCode::OK, &DeployedView { live: self.version(deployed.version), already_live })
+                let moved = self.move_calls(tenant, &deployed.version, migrate).await;
+                json(StatusCode::OK, &DeployedView { live: self.version(deployed.version), already_live, moved })
             }
             Err(problem) => refused(tenant, &problem),
         }
     }
 
-    pub(super) async fn roll_back(&self, tenant: &Arc<Tenant>) -> Answered {
+    pub(super) async fn roll_back(&self, tenant: &Arc<Tenant>, query: Option<&str>) -> Answered {
         match self.change(tenant, |deployments, calls_of| deployments.roll_back(calls_of)).await {
             Ok(version) => {
                 tracing::info!(tenant = tenant.domain(), version = version.id(), "rolled back");
-                json(StatusCode::OK, &self.version(version))
+                let moved = self.move_calls(tenant, &version, is_set(query, "migrate")).await;
+                json(StatusCode::OK, &RolledBackView { live: self.version(version), moved })
             }
             Err(problem) => refused(tenant, &problem),
         }
+    }
+
+    /// Moves the calls that are up to a version, if that was asked for.
+    async fn move_calls(&self, tenant: &Arc<Tenant>, to: &Arc<Version>, asked: bool) -> Option<MoveView> {
+        if !asked {
+            return None;
+        }
+        let (switch, domain, logic) = (self.switch.clone(), tenant.domain().to_owned(), to.logic().clone());
+        let report = tokio::task::spawn_blocking(move || switch.move_calls(&domain, &logic)).await.ok()?;
+        let (moved, refused, busy) = (report.moved.len(), report.refused.len(), report.busy);
+        tracing::info!(tenant = tenant.domain(), version = to.id(), moved, refused, busy, "calls were moved");
+        Some(report.into())
     }
 
     /// Asks the tenant's call logic for whoever has the token, as if from a trusted network.
@@ -92,6 +107,11 @@ impl Admin {
         let calls = self.switch.calls_on(version.logic());
         VersionView::from(&Listed { version, state: State::Live, calls })
     }
+}
+
+/// Whether a parameter is there, with `true` or nothing.
+fn is_set(query: Option<&str>, name: &str) -> bool {
+    parameter(query, name).is_some_and(|value| value.is_empty() || value == "true")
 }
 
 fn refused(tenant: &Tenant, problem: &DeployError) -> Answered {

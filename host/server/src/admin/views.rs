@@ -1,8 +1,8 @@
 //! What the admin API says, as JSON. The command line reads the same types.
 
 use crate::deploy::Listed;
-use crate::switch::LadderEntry;
-use plugboard_calls::contract::EndingReason;
+use crate::switch::{LadderEntry, MoveReport};
+use plugboard_calls::contract::{CallKey, EndingReason};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -55,6 +55,37 @@ pub struct DeployedView {
     pub live: VersionView,
     /// Whether it was before.
     pub already_live: bool,
+    /// What became of the calls that were up, when they were to be moved.
+    pub moved: Option<MoveView>,
+}
+
+/// The answer to a rollback.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RolledBackView {
+    /// What is live now.
+    pub live: VersionView,
+    /// What became of the calls that were up, when they were to be moved.
+    pub moved: Option<MoveView>,
+}
+
+/// What became of the calls that were to be moved to another version.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MoveView {
+    /// Keys of the calls that changed hands.
+    pub moved: Vec<String>,
+    /// Calls that stay where they were: the version did not accept their state.
+    pub refused: Vec<RefusedMoveView>,
+    /// Calls that stay because one of their events ran whenever they were looked at, in number.
+    pub busy: usize,
+}
+
+/// A call that a version did not accept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefusedMoveView {
+    /// Its key.
+    pub key: String,
+    /// Why.
+    pub reason: String,
 }
 
 /// `GET /v1/calls`: a list of these.
@@ -120,6 +151,17 @@ pub struct ErrorView {
 impl From<LadderEntry> for MessageView {
     fn from(LadderEntry { unix_ms, leg, peer, outgoing, text }: LadderEntry) -> Self {
         Self { unix_ms, leg, peer, outgoing, text }
+    }
+}
+
+impl From<MoveReport> for MoveView {
+    fn from(MoveReport { moved, refused, busy }: MoveReport) -> Self {
+        let refusal = |(key, reason): (CallKey, String)| RefusedMoveView { key: key.to_string(), reason };
+        Self {
+            moved: moved.iter().map(ToString::to_string).collect(),
+            refused: refused.into_iter().map(refusal).collect(),
+            busy,
+        }
     }
 }
 

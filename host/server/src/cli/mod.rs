@@ -72,6 +72,9 @@ enum Command {
     Deploy {
         /// The component
         guest: PathBuf,
+        /// Move the calls that are up to it, one by one, as far as it accepts their state
+        #[arg(long)]
+        migrate: bool,
         #[command(flatten)]
         place: Place,
         #[command(flatten)]
@@ -80,6 +83,9 @@ enum Command {
     /// Makes the version before the live one live again
     #[command(after_help = "Example:\n  plugboard rollback --domain example.com")]
     Rollback {
+        /// Move the calls that are up to it, one by one, as far as it accepts their state
+        #[arg(long)]
+        migrate: bool,
         #[command(flatten)]
         place: Place,
         #[command(flatten)]
@@ -227,8 +233,8 @@ async fn run(command: Command) -> Result<(), Failure> {
         Command::Serve { config } => serve(&config.config).await,
         Command::Demo { stay, no_color } => demonstrate(demo::DemoOptions { stay, no_colour: no_color }).await,
         Command::Check { guest, output } => versions::check(&guest, output),
-        Command::Deploy { guest, place, output } => versions::deploy(&guest, &place, output).await,
-        Command::Rollback { place, output } => versions::roll_back(&place, output).await,
+        Command::Deploy { guest, migrate, place, output } => versions::deploy(&guest, migrate, &place, output).await,
+        Command::Rollback { migrate, place, output } => versions::roll_back(migrate, &place, output).await,
         Command::Versions { place, output } => versions::list(&place, output).await,
         Command::Call(args) => calls::call(&args).await,
         Command::Status { pair, place, output } => calls::status(&pair, &place, output).await,

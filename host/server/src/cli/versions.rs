@@ -3,7 +3,7 @@
 use super::client::Client;
 use super::show::{ago, print, print_json, table};
 use super::{Failure, Output, Place};
-use crate::admin::views::{DeployedView, VersionView};
+use crate::admin::views::{DeployedView, MoveView, RolledBackView, VersionView};
 use crate::config::EngineConfig;
 use crate::deploy::try_out;
 use http::Method;
@@ -36,30 +36,32 @@ pub(super) fn check(guest: &Path, output: Output) -> Result<(), Failure> {
 }
 
 /// `plugboard deploy`
-pub(super) async fn deploy(guest: &Path, place: &Place, output: Output) -> Result<(), Failure> {
+pub(super) async fn deploy(guest: &Path, migrate: bool, place: &Place, output: Output) -> Result<(), Failure> {
     let component = read(guest)?;
     let client = Client::of(place)?;
     let domain = client.tenant().await?.domain;
-    let reply = client.send(Method::PUT, &format!("/v1/tenants/{domain}/controller"), component).await?;
+    let reply = client.send(Method::PUT, &with_migrate(format!("/v1/tenants/{domain}/controller"), migrate), component).await?;
     let deployed: DeployedView = reply.json()?;
     if output.json {
         return print_json(&deployed);
     }
     let how = if deployed.already_live { "was live already" } else { "is live" };
     print(&format!("{domain}: {} {how}", name(&deployed.live)));
+    deployed.moved.iter().for_each(print_moved);
     Ok(())
 }
 
 /// `plugboard rollback`
-pub(super) async fn roll_back(place: &Place, output: Output) -> Result<(), Failure> {
+pub(super) async fn roll_back(migrate: bool, place: &Place, output: Output) -> Result<(), Failure> {
     let client = Client::of(place)?;
     let domain = client.tenant().await?.domain;
-    let reply = client.send(Method::POST, &format!("/v1/tenants/{domain}/rollback"), Vec::new()).await?;
-    let live: VersionView = reply.json()?;
+    let reply = client.send(Method::POST, &with_migrate(format!("/v1/tenants/{domain}/rollback"), migrate), Vec::new()).await?;
+    let rolled_back: RolledBackView = reply.json()?;
     if output.json {
-        return print_json(&live);
+        return print_json(&rolled_back);
     }
-    print(&format!("{domain}: {} is live again", name(&live)));
+    print(&format!("{domain}: {} is live again", name(&rolled_back.live)));
+    rolled_back.moved.iter().for_each(print_moved);
     Ok(())
 }
 
@@ -88,6 +90,19 @@ pub(super) async fn list(place: &Place, output: Output) -> Result<(), Failure> {
     let rows: Vec<_> = versions.iter().map(row).collect();
     print(&table(&["STATE", "ID", "NAME", "VERSION", "DEPLOYED", "CALLS", "EVENTS", "FAULTS"], &rows));
     Ok(())
+}
+
+fn with_migrate(path: String, migrate: bool) -> String {
+    if migrate { path + "?migrate=true" } else { path }
+}
+
+/// What became of the calls that were up; those that stay are named.
+fn print_moved(report: &MoveView) {
+    let stay = report.refused.len() + report.busy;
+    print(&format!("  calls moved: {}, calls that stay where they were: {stay}", report.moved.len()));
+    for refused in &report.refused {
+        print(&format!("  stays: {}: {}", refused.key, refused.reason));
+    }
 }
 
 fn name(version: &VersionView) -> String {

@@ -8,4 +8,5 @@
 pub mod native;
 pub mod network;
 pub mod phone;
+pub mod trouble;
 pub mod world;

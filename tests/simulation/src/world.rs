@@ -3,10 +3,11 @@
 use crate::native::Native;
 use crate::network::{Datagram, Network, Weather};
 use crate::phone::{PLUGBOARD, Phone};
+use crate::trouble::{Trouble, Troubled};
 use plugboard_calls::chance::Chance;
 use plugboard_calls::contract::*;
 use plugboard_calls::limits::Limits;
-use plugboard_calls::logic::{Credentials, Directory, Logic, Routed, UserRecord};
+use plugboard_calls::logic::{Breakdown, Credentials, Directory, Logic, Routed, UserRecord};
 use plugboard_calls::shard::{Arrival, Face, Faces, Output, Shard, ShardConfig};
 use plugboard_calls::stage::{Setting, Stage, View};
 use plugboard_calls::tenant::Tenant;
@@ -36,12 +37,25 @@ pub struct World {
     logic: Arc<dyn Logic>,
     network: Network,
     phones: Vec<Phone>,
-    plans: BTreeMap<(Time, u64), Asking>,
+    plans: BTreeMap<(Time, u64), Plan>,
     answers: BTreeMap<u64, Vec<HttpResponse>>,
     exchanges: u64,
     out: Vec<Output>,
+    trouble: Arc<Trouble>,
     /// Every datagram that was sent, in order: what two runs of one seed are compared by.
     pub trace: Vec<String>,
+}
+
+/// What will happen, of what does not come from the network.
+#[derive(Clone, Debug)]
+enum Plan {
+    Ask(Asking),
+    Swap {
+        migrate: bool,
+    },
+    EndCalls,
+    /// The call logic recovers, so that the last hang-up is heard: a DELETE that gets a 500 is its sender's to repeat.
+    Recover,
 }
 
 /// An HTTP request that will be made.
@@ -50,6 +64,11 @@ struct Asking {
     method: &'static str,
     path: String,
     query: String,
+}
+
+/// A version of the controller, with the trouble of this world.
+fn version(trouble: &Arc<Trouble>) -> Arc<dyn Logic> {
+    Arc::new(Troubled::new(Native::<CallController>::default(), trouble.clone()))
 }
 
 struct Users;
@@ -74,24 +93,26 @@ fn port_of(user: &str) -> u16 {
 }
 
 impl World {
-    /// A world by seed, in this weather.
-    pub fn new(seed: u64, weather: Weather) -> Self {
+    /// A world by seed, in this weather, whose call logic breaks down at every so many events of a hundred.
+    pub fn new(seed: u64, weather: Weather, breakdowns_percent: u64) -> Self {
         let mut chance = Chance::new(seed);
         let address: SocketAddr = PLUGBOARD.into();
         let host = Host::V4(PLUGBOARD.0.into());
         let faces = Faces::new(vec![Face { transport: Transport::Udp, address, host, port: PLUGBOARD.1 }]);
         let config = ShardConfig { index: 0, faces, timers: TimerValues::default(), seed: chance.next_u64() };
+        let trouble = Arc::new(Trouble::new(chance.next_u64(), breakdowns_percent));
         let mut world = Self {
             now: Time::from_millis(1_000_000),
             shard: Shard::new(config),
             tenant: Tenant::new("example.com".into(), Limits::default(), Arc::new(Users), None),
-            logic: Arc::new(Native::<CallController>::default()),
+            logic: version(&trouble),
             network: Network::new(weather, chance.next_u64()),
             phones: (0..PHONES).map(|n| Phone::new(6_000 + n, chance.next_u64())).collect(),
             plans: BTreeMap::new(),
             answers: BTreeMap::new(),
             exchanges: 0,
             out: Vec::new(),
+            trouble,
             trace: Vec::new(),
         };
         world.plan(&mut chance);
@@ -102,11 +123,12 @@ impl World {
     /// hang-up of all.
     fn plan(&mut self, chance: &mut Chance) {
         let everyone_out = self.now + ASKING * 2;
+        self.plans.insert((everyone_out, 0), Plan::Recover);
         let mut number = 0;
         let mut at = |within: Duration, world: &mut Self, asking: Asking, chance: &mut Chance| {
             number += 1;
             let delay = Duration::from_millis(chance.next_u64() % within.as_millis() as u64);
-            world.plans.insert((world.now + delay, number), asking);
+            world.plans.insert((world.now + delay, number), Plan::Ask(asking));
         };
         for _ in 0..1 + chance.next_u64() % 3 {
             let mode = if chance.next_u64().is_multiple_of(3) { "REFER" } else { "INVITE" };
@@ -128,7 +150,15 @@ impl World {
                 at(ASKING, self, Asking { method: "GET", path: path.clone(), query: String::new() }, chance);
             }
             let last = Asking { method: "DELETE", path, query: String::new() };
-            self.plans.insert((everyone_out, u64::MAX - self.plans.len() as u64), last);
+            self.plans.insert((everyone_out, u64::MAX - self.plans.len() as u64), Plan::Ask(last));
+        }
+        for number in 0..chance.next_u64() % 4 {
+            let at = self.now + Duration::from_millis(chance.next_u64() % ASKING.as_millis() as u64);
+            let plan = match chance.next_u64() % 8 {
+                0 => Plan::EndCalls,
+                kind => Plan::Swap { migrate: kind % 2 == 0 },
+            };
+            self.plans.insert((at, number + (1 << 32)), plan);
         }
     }
 
@@ -160,8 +190,13 @@ impl World {
             self.send_all(sent);
         }
         while let Some(first) = self.plans.first_entry().filter(|entry| entry.key().0 <= self.now) {
-            let asking = first.remove();
-            self.ask(&asking);
+            match first.remove() {
+                Plan::Ask(asking) => drop(self.ask(&asking)),
+                Plan::Swap { migrate } => self.swap(migrate),
+                Plan::Recover => self.trouble.end(),
+                Plan::EndCalls => self.shard.end_calls(self.now, EndingReason::Operator, |_, _| true, &mut self.out),
+            }
+            self.work();
         }
     }
 
@@ -187,8 +222,9 @@ impl World {
             let mut job = self.shard.begin(self.now, call);
             while let Some(begun) = job {
                 let finished = begun.run();
-                if let Some(breakdown) = finished.breakdown() {
-                    panic!("the controller broke down: {breakdown} at {:?}", finished.event());
+                match finished.breakdown() {
+                    None | Some(Breakdown::Trap(_)) => {}
+                    Some(other) => panic!("the controller broke down: {other} at {:?}", finished.event()),
                 }
                 self.shard.finish(self.now, finished, &mut self.out);
                 self.let_out();
@@ -255,6 +291,21 @@ impl World {
         exchange.0
     }
 
+    /// Another version goes live; with `migrate` the calls that are up move to it.
+    fn swap(&mut self, migrate: bool) {
+        self.trace.push(format!("{} swap, migrate: {migrate}", self.now));
+        self.logic = version(&self.trouble);
+        if !migrate {
+            return;
+        }
+        for call in self.shard.calls_not_on(&self.tenant.domain, &self.logic) {
+            let Ok(moving) = self.shard.begin_move(call, self.logic.clone()) else { continue };
+            self.shard.finish_move(moving.run());
+            let job = self.shard.proceed(self.now, call);
+            assert!(job.is_none(), "nothing came for the call while it moved");
+        }
+    }
+
     fn verdict(&mut self) -> Result<(), String> {
         if self.shard.has_legs() {
             let legs: Vec<_> = self.shard.calls(self.now).into_iter().map(|call| (call.key, call.legs)).collect();
@@ -294,7 +345,9 @@ impl World {
         let settled = |status: &serde_json::Value| status["outcome"]["code"].is_u64();
         let legs = status["legs"].as_array().map(Vec::as_slice).unwrap_or_default();
         let over = legs.iter().all(|leg| leg["state"] == "over" && settled(leg));
-        if !settled(&status) || !over || status["ended_ms"].is_null() {
+        // A call that the host had to end is reported with its last good state: how its legs ended is not in there.
+        let by_host = status["outcome"]["ended_by"] == "host";
+        if !settled(&status) || !(over || by_host) || status["ended_ms"].is_null() {
             return Err(format!("{path} has no terminal status: {status:#}"));
         }
         Ok(())

@@ -6,8 +6,11 @@ use plugboard_simulation::world::World;
 const CLEAR: Weather = Weather { loss: 0, repeat: 0, delay_ms: 20 };
 const STORM: Weather = Weather { loss: 30, repeat: 10, delay_ms: 400 };
 
-fn run(seed: u64, weather: Weather) -> World {
-    let mut world = World::new(seed, weather);
+/// Of a hundred events, how many break down on troubled call logic.
+const TROUBLE: u64 = 10;
+
+fn run(seed: u64, weather: Weather, trouble: u64) -> World {
+    let mut world = World::new(seed, weather, trouble);
     if let Err(wrong) = world.run() {
         let trace = world.trace.join("\n");
         panic!(
@@ -18,26 +21,37 @@ fn run(seed: u64, weather: Weather) -> World {
 }
 
 /// Runs the seeds from 0 to 999, or as many as `SEEDS` says; at least two phones must ring for each.
-fn run_all(weather: Weather) {
+fn run_all(weather: Weather, trouble: u64) {
     let seeds = std::env::var("SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(1_000);
-    let calls: usize = (0..seeds).map(|seed| run(seed, weather).calls_received()).sum();
+    let calls: usize = (0..seeds).map(|seed| run(seed, weather, trouble).calls_received()).sum();
     assert!(calls > 2 * seeds as usize, "only {calls} phones rang");
 }
 
 #[test]
 fn a_thousand_seeds_in_clear_weather() {
-    run_all(CLEAR);
+    run_all(CLEAR, 0);
 }
 
 #[test]
 fn a_thousand_seeds_in_a_storm() {
-    run_all(STORM);
+    run_all(STORM, 0);
+}
+
+/// The guest crashes, is swapped, migrated and rolled back at any step.
+#[test]
+fn a_thousand_seeds_with_a_guest_that_crashes() {
+    run_all(CLEAR, TROUBLE);
+}
+
+#[test]
+fn a_thousand_seeds_with_a_guest_that_crashes_in_a_storm() {
+    run_all(STORM, TROUBLE);
 }
 
 #[test]
 fn one_seed_gives_one_trace() {
     let seed = std::env::var("SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(7);
-    for weather in [CLEAR, STORM] {
-        assert_eq!(run(seed, weather).trace, run(seed, weather).trace);
+    for (weather, trouble) in [(CLEAR, 0), (STORM, 0), (STORM, TROUBLE)] {
+        assert_eq!(run(seed, weather, trouble).trace, run(seed, weather, trouble).trace);
     }
 }

@@ -78,6 +78,11 @@ impl Client {
         Ok(body)
     }
 
+    /// Whether the server has not closed the connection.
+    pub fn is_open(&self) -> bool {
+        !self.sender.is_closed()
+    }
+
     /// GETs JSON.
     ///
     /// # Errors

@@ -75,6 +75,7 @@ pub async fn invite_call(stage: &mut Stage, show: &mut Show) -> anyhow::Result<(
     show.check(outcome(&status) == (200, "request"), "the status says that the call was ended by request");
     heard(show, &stage.bob, &["BYE"]).await;
     heard(show, &stage.carol, &["BYE"]).await;
+    show.check(stage.https.is_open(), "the one HTTPS connection that all of it was asked on is still open");
     Ok(())
 }
 
@@ -96,6 +97,8 @@ async fn swap(stage: &mut Stage, show: &mut Show) -> anyhow::Result<()> {
     show.check(version_of(stage, "carol").await? == after, "the new call runs on the new version");
     stage.https.ask("DELETE", &path, Bytes::new()).await?;
     let status = stage.follow(&path, "the end of the new call", is_over).await?;
+    show.step("the new call is hung up");
+    draw(stage, show, &path).await?;
     show.check(outcome(&status) == (200, "request"), "the new call was ended by request");
     heard(show, &stage.carol, &["INVITE", "ACK", "re-INVITE", "ACK", "BYE"]).await;
     heard(show, &stage.alice, &["INVITE", "ACK", "BYE"]).await;
@@ -156,7 +159,7 @@ fn is_leg_up(index: usize) -> impl Fn(&Value) -> bool {
 }
 
 fn is_talking(status: &Value) -> bool {
-    status["phase"] == "talking"
+    status["phase"] == "up"
 }
 
 /// Whether the call has its terminal status and nothing is left of any leg.

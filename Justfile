@@ -35,6 +35,11 @@ lint: guests
     cargo clippy --workspace --all-targets -- -D warnings
     RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
 
+# Fuzzes everything that reads SIP, SECONDS for each target; needs a nightly toolchain, and installs cargo-fuzz.
+fuzz SECONDS="60" *TARGETS:
+    cargo test --quiet -p plugboard-oracles --test corpora -- --ignored
+    @tests/fuzz/run.sh "$@"
+
 # Installs sipp and Kamailio (Debian packages) when they are missing.
 [private]
 peers:

@@ -52,7 +52,8 @@ impl<T: Read + Write> Stream for T {}
 impl Connection {
     /// Connects with TLS and believes any certificate.
     pub fn https(address: SocketAddr) -> io::Result<Self> {
-        let tls = ClientConnection::new(tls_config(), ServerName::IpAddress(address.ip().into())).map_err(io::Error::other)?;
+        let tls = ClientConnection::new(tls_config(), ServerName::IpAddress(address.ip().into()))
+            .map_err(io::Error::other)?;
         let mut stream = StreamOwned::new(tls, connect(address)?);
         while stream.conn.is_handshaking() {
             stream.conn.complete_io(&mut stream.sock)?;
@@ -134,7 +135,7 @@ impl Connection {
 
 fn connect(address: SocketAddr) -> io::Result<TcpStream> {
     let stream = TcpStream::connect_timeout(&address, Duration::from_secs(5))?;
-    stream.set_read_timeout(Some(Duration::from_secs(20)))?;
+    stream.set_read_timeout(Some(Duration::from_secs(40)))?;
     stream.set_nodelay(true)?;
     Ok(stream)
 }

@@ -10,8 +10,10 @@
 
 pub mod curl;
 pub mod http;
+pub mod kamailio;
 pub mod place;
 pub mod program;
+pub mod relay;
 pub mod server;
 pub mod sipp;
 pub mod status;

@@ -5,6 +5,7 @@ use std::fs;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::program;
 
@@ -18,7 +19,9 @@ pub struct Place {
 impl Place {
     /// A fresh place; `name` (the test's) names its folder under `target/e2e`.
     pub fn new(name: &str) -> Self {
-        let folder = program::target_folder().join("e2e").join(format!("{name}-{}", std::process::id()));
+        static PLACES: AtomicUsize = AtomicUsize::new(0);
+        let place = PLACES.fetch_add(1, Ordering::Relaxed);
+        let folder = program::target_folder().join("e2e").join(format!("{name}-{}-{place}", std::process::id()));
         let _ = fs::remove_dir_all(&folder);
         fs::create_dir_all(&folder).expect("the target folder can be written");
         Self { name: name.to_owned(), folder }

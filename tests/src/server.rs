@@ -31,7 +31,10 @@ impl Domain {
     /// The tenant of most tests: `example.test` with the users alice (201), bob, carol and an operator.
     pub fn example() -> Self {
         Self::new("example.test")
-            .user("alice", "pin = \"123\"\naliases = [\"201\"]\ndisplay_name = \"Alice\"\nsip_password = \"wonderland\"")
+            .user(
+                "alice",
+                "pin = \"123\"\naliases = [\"201\"]\ndisplay_name = \"Alice\"\nsip_password = \"wonderland\"",
+            )
             .user("bob", "pin = \"456\"\nsip_password = \"builder\"")
             .user("carol", "pin = \"789\"\nsip_password = \"singer\"")
             .user("operator", "pin = \"1000\"\ndisplay_name = \"The Operator\"\nsip_password = \"exchange\"")
@@ -87,7 +90,7 @@ impl Server {
         let (https, digest, admin, sip) = (place.port(), place.port(), place.port(), place.port());
         let state = place.folder().join(format!("state-{}", sip.port()));
         let mut text = format!(
-            "state_dir = {:?}\n\n[http]\nhttps = \"{https}\"\ndigest = \"{digest}\"\nadmin = \"{admin}\"\n\n[sip]\nudp = \"{sip}\"\n{extra}\n",
+            "state_dir = {:?}\ndrain_timeout_seconds = 2\n\n[http]\nhttps = \"{https}\"\ndigest = \"{digest}\"\nadmin = \"{admin}\"\n\n[sip]\nudp = \"{sip}\"\n{extra}\n",
             state.display().to_string()
         );
         for domain in domains {
@@ -143,7 +146,9 @@ impl Server {
     /// The status of a call as JSON.
     pub fn json(&self, path: &str) -> serde_json::Value {
         let answer = Connection::https(self.https)
-            .and_then(|mut connection| connection.send("GET", path, &[("Accept", "application/json"), ("Connection", "close")], &[]))
+            .and_then(|mut connection| {
+                connection.send("GET", path, &[("Accept", "application/json"), ("Connection", "close")], &[])
+            })
             .unwrap_or_else(|error| panic!("GET {path}: {error}"));
         assert_eq!(answer.status, 200, "GET {path}: {}", answer.text());
         answer.json()
@@ -165,7 +170,12 @@ impl Server {
     }
 
     /// Waits until the JSON status of a call satisfies `condition`, and returns it.
-    pub fn await_json(&self, path: &str, what: &str, condition: impl Fn(&serde_json::Value) -> bool) -> serde_json::Value {
+    pub fn await_json(
+        &self,
+        path: &str,
+        what: &str,
+        condition: impl Fn(&serde_json::Value) -> bool,
+    ) -> serde_json::Value {
         let mut last = serde_json::Value::Null;
         let deadline = std::time::Instant::now() + SOON;
         while std::time::Instant::now() < deadline {
@@ -176,6 +186,21 @@ impl Server {
             std::thread::sleep(Duration::from_millis(20));
         }
         panic!("waited in vain for {what}; {path} is {last:#}");
+    }
+
+    /// Waits for the terminal status of a call: its SIP code and who ended it.
+    pub fn await_outcome(&self, path: &str) -> (u64, String) {
+        let json = self.await_json(path, "an outcome", |json| json["outcome"].is_object());
+        let outcome = &json["outcome"];
+        (outcome["code"].as_u64().unwrap_or(0), outcome["ended_by"].as_str().unwrap_or_default().to_owned())
+    }
+
+    /// Waits until nothing is left of any leg of a call, and returns its status.
+    pub fn await_end(&self, path: &str) -> serde_json::Value {
+        self.await_json(path, "the end of every leg", |json| {
+            let legs = json["legs"].as_array().map(Vec::as_slice).unwrap_or_default();
+            !legs.is_empty() && legs.iter().all(|leg| leg["state"] == "over" && leg["outcome"].is_object())
+        })
     }
 
     /// Asks the admin listener with its token.
@@ -194,7 +219,11 @@ impl Server {
 
     /// Runs `plugboard` with these arguments against this server.
     pub fn plugboard(&self, arguments: &[&str]) -> Ran {
-        let output = Command::new(plugboard()).args(arguments).env("PLUGBOARD_CONFIG", &self.config).output().expect("plugboard runs");
+        let output = Command::new(plugboard())
+            .args(arguments)
+            .env("PLUGBOARD_CONFIG", &self.config)
+            .output()
+            .expect("plugboard runs");
         Ran {
             code: output.status.code().unwrap_or(-1),
             out: String::from_utf8_lossy(&output.stdout).into_owned(),
@@ -216,7 +245,8 @@ impl Server {
     pub fn metric(&self, name: &str) -> f64 {
         let answer = self.admin("GET", "/metrics", &[]);
         let text = answer.text();
-        let values = text.lines().filter(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with([' ', '{'])));
+        let values =
+            text.lines().filter(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with([' ', '{'])));
         values.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
     }
 }

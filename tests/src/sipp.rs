@@ -49,6 +49,12 @@ impl Scenario<'_> {
         self
     }
 
+    /// Answers challenges as this user.
+    pub fn credentials(mut self, user: &str, password: &str) -> Self {
+        self.arguments.extend(["-au", user, "-ap", password].map(str::to_owned));
+        self
+    }
+
     /// Switches off sipp's own handling of retransmissions, so that the scenario sees every datagram.
     pub fn raw(mut self) -> Self {
         self.arguments.push("-nr".to_owned());
@@ -63,15 +69,22 @@ impl Scenario<'_> {
 
     /// Starts it and waits until its port is open.
     pub fn start(self) -> Phone {
-        let file = |kind: &str| {
-            self.place.folder().join(format!("{}-{}.{kind}", self.name, self.address.port()))
-        };
+        let file = |kind: &str| self.place.folder().join(format!("{}-{}.{kind}", self.name, self.address.port()));
         let (errors, messages, screen) = (file("errors"), file("messages"), file("screen"));
         let mut command = peer("sipp", "sip-tester");
         command.current_dir(self.place.folder()).env("TERM", "dumb");
         command.arg("-sf").arg(scenario_folder().join(format!("{}.xml", self.name)));
         command.args(["-i", &self.address.ip().to_string(), "-p", &self.address.port().to_string(), "-bind_local"]);
-        command.args(["-m", "1", "-nostdin", "-default_behaviors", "abortunexp,pingreply", "-timeout", "90", "-timeout_error"]);
+        command.args([
+            "-m",
+            "1",
+            "-nostdin",
+            "-default_behaviors",
+            "abortunexp,pingreply",
+            "-timeout",
+            "90",
+            "-timeout_error",
+        ]);
         command.args(["-trace_err", "-trace_msg", "-error_file"]).arg(&errors).arg("-message_file").arg(&messages);
         command.args(&self.arguments);
         let mut running = Running::start(command, &screen);
@@ -125,7 +138,8 @@ impl Phone {
         if code == Some(0) {
             return;
         }
-        let how = code.map_or_else(|| format!("did not end within {limit:?}"), |code| format!("failed with code {code}"));
+        let how =
+            code.map_or_else(|| format!("did not end within {limit:?}"), |code| format!("failed with code {code}"));
         panic!(
             "{} at {} {how}\n--- errors\n{}\n--- messages\n{}\n--- screen\n{}",
             self.name,
@@ -142,9 +156,12 @@ fn scenario_folder() -> PathBuf {
 }
 
 /// Whether some socket is bound to this UDP address, without touching it.
-fn udp_port_is_open(address: SocketAddr) -> bool {
+pub fn udp_port_is_open(address: SocketAddr) -> bool {
     let SocketAddr::V4(address) = address else { return false };
     let ip = u32::from_ne_bytes(address.ip().octets());
     let wanted = format!("{ip:08X}:{:04X}", address.port());
-    fs::read_to_string("/proc/net/udp").unwrap_or_default().lines().any(|line| line.split_whitespace().nth(1) == Some(&wanted))
+    fs::read_to_string("/proc/net/udp")
+        .unwrap_or_default()
+        .lines()
+        .any(|line| line.split_whitespace().nth(1) == Some(&wanted))
 }

@@ -12,7 +12,7 @@ pub fn digest(data: &[u8]) {
     let value = Value::from(text.clone());
     for challenge in Challenge::parse_all([&value]) {
         let printed = Value::from(challenge.to_string());
-        assert_eq!(Challenge::parse_all([&printed]), [challenge.clone()]);
+        assert_eq!(Challenge::parse_all([&printed]), std::slice::from_ref(&challenge));
         prove(&challenge);
     }
     if let Ok(authorization) = Authorization::parse(&text) {

@@ -1,0 +1,72 @@
+//! Kamailio as registrar and challenging proxy, with two registered phones: the main job, as the document shows it.
+
+use plugboard_tests::kamailio::Kamailio;
+use plugboard_tests::place::Place;
+use plugboard_tests::server::{Domain, Server};
+use plugboard_tests::status::{document, lines, summary};
+use plugboard_tests::wait::{SOON, until};
+
+use crate::soft_phone;
+
+const CALL: &str = "/callcontroller/alice/bob";
+
+#[test]
+fn refer_call_between_registered_soft_phones() {
+    let place = Place::new("kamailio");
+    let kamailio = Kamailio::start(&place);
+    let phone = |user: &str, password: &str, ring: u64| {
+        let phone = soft_phone(&place, kamailio.address(), user, password, ring);
+        phone.register();
+        until(&format!("{user} to be registered"), SOON, || phone.is_registered().then_some(()));
+        phone
+    };
+    let (alice, bob) = (phone("alice", "wonderland", 100), phone("bob", "builder", 300));
+    let server = Server::start(&place, &[Domain::example().proxy(kamailio.address())]);
+    server.place_call(CALL);
+
+    let expected = [
+        "INVITE SIP/2.0 100 Trying",
+        "INVITE SIP/2.0 407 Proxy Authentication Required",
+        "INVITE SIP/2.0 100 Trying",
+        "INVITE SIP/2.0 180 Ringing",
+        "INVITE SIP/2.0 200 OK",
+        "REFER SIP/2.0 202 Accepted",
+        "NOTIFY SIP/2.0 100 Trying",
+        "NOTIFY SIP/2.0 180 Ringing",
+    ];
+    server.await_lines(CALL, &expected);
+    let xml = server.send("GET", CALL).text();
+    let seen = lines(&xml);
+    assert_eq!(summary(&seen), expected);
+    assert!(seen.iter().all(|line| line.call_id == seen[0].call_id), "one dialog: {xml}");
+    assert_eq!(xml, document(&seen), "byte for byte but for times and Call-IDs");
+
+    until("bob to talk to alice", SOON, || (bob.calls() == 1 && alice.calls() == 1).then_some(()));
+    assert_eq!(alice.heard(), ["INVITE", "ACK", "REFER", "BYE"]);
+    assert_eq!(bob.heard(), ["INVITE", "ACK"], "alice called bob herself");
+    assert_eq!(server.await_outcome(CALL), (202, "handed-over".to_owned()));
+    server.await_end(CALL);
+    alice.hang_up();
+    until("bob to be hung up on", SOON, || (bob.calls() == 0).then_some(()));
+}
+
+#[test]
+fn invite_call_between_registered_phones_of_sipp() {
+    let place = Place::new("kamailio-invite");
+    let kamailio = Kamailio::start(&place);
+    let calling = place.phone("calling_routed").at(registered(&place, &kamailio, "alice", "wonderland")).start();
+    let called = place.phone("called_routed").at(registered(&place, &kamailio, "bob", "builder")).start();
+    let server = Server::start(&place, &[Domain::example().proxy(kamailio.address())]);
+    server.place_call(&format!("{CALL}?sipMethod=INVITE"));
+    server.await_json(CALL, "the call to be up", |json| json["phase"] == "up");
+    server.hang_up(CALL);
+    calling.finish();
+    called.finish();
+    assert_eq!(server.await_outcome(CALL).1, "request");
+}
+
+fn registered(place: &Place, kamailio: &Kamailio, user: &str, password: &str) -> std::net::SocketAddr {
+    let address = place.port();
+    kamailio.register(place, user, password, address);
+    address
+}

@@ -1,0 +1,46 @@
+//! The whole thing on loopback: the real program, its built-in controller, and real peers.
+
+mod commands;
+mod drain;
+mod hostile;
+mod inside;
+mod invite;
+mod kamailio;
+mod network;
+mod refer;
+mod seed;
+mod swap;
+mod tenants;
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use plugboard_server::demo::phone::{Phone, PhoneConfig};
+use plugboard_tests::place::Place;
+
+/// A soft phone of this source tree that rings for this long, in milliseconds.
+fn soft_phone(place: &Place, proxy: SocketAddr, user: &str, password: &str, ring: u64) -> Phone {
+    let config = PhoneConfig {
+        user: user.to_owned(),
+        domain: "example.test".to_owned(),
+        password: password.to_owned(),
+        proxy,
+        bind: place.ip(),
+        ring: Duration::from_millis(ring),
+    };
+    Phone::start(config).expect("loopback has a socket")
+}
+
+/// A scenario that no test plays would rot unseen.
+#[test]
+fn every_scenario_is_played() {
+    let folder = |name: &str| std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
+    let list =
+        |name: &str| std::fs::read_dir(folder(name)).expect("it is there").map(|entry| entry.expect("readable").path());
+    let sources = list("tests/e2e").chain(list("src")).map(|path| std::fs::read_to_string(path).expect("UTF-8"));
+    let sources: String = sources.collect();
+    for scenario in list("sipp") {
+        let name = scenario.file_stem().and_then(|name| name.to_str()).expect("UTF-8").to_owned();
+        assert!(sources.contains(&format!("\"{name}\"")), "no test plays {name}.xml");
+    }
+}

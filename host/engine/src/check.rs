@@ -1,8 +1,10 @@
 //! What may become a version at all, decided on the bytes alone, before the compiler spends time on them: a component
-//! of bounded size that imports nothing but the contract and exports the controller.
+//! of bounded size that imports nothing but the contract, and WASI where that is granted, and exports the controller.
 
 use crate::bindings::CONTRACT;
 use crate::error::Error;
+use crate::limits::Grant;
+use crate::wasi;
 use wasmtime::wasmparser::{Encoding, Parser, Payload};
 
 /// Interfaces of the contract that a guest may import.
@@ -11,14 +13,14 @@ const IMPORTS: [&str; 7] = ["auth", "cache", "http", "log", "sip", "timers", "ty
 const EXPORT: &str = "controller";
 
 /// Refuses what cannot be a call controller.
-pub(crate) fn check(component: &[u8], bytes_max: usize) -> Result<(), Error> {
+pub(crate) fn check(component: &[u8], bytes_max: usize, grant: Grant) -> Result<(), Error> {
     if component.len() > bytes_max {
         return Err(Error::TooLarge { bytes: component.len(), max: bytes_max });
     }
     let outside = Outside::of(component)?;
     let allowed = allowed();
     let mut names: Vec<String> = outside.imports;
-    names.retain(|name| !allowed.contains(name));
+    names.retain(|name| !(allowed.contains(name) || grant.wasi && wasi::offers(name)));
     if !names.is_empty() {
         return Err(Error::ForeignImports { names });
     }
@@ -32,6 +34,15 @@ pub(crate) fn check(component: &[u8], bytes_max: usize) -> Result<(), Error> {
 /// The full names of what a guest may import.
 pub(crate) fn allowed() -> Vec<String> {
     IMPORTS.iter().map(|name| interface(name)).collect()
+}
+
+/// What to do about imports that are refused.
+pub(crate) fn advice(names: &[String]) -> &'static str {
+    if names.iter().all(|name| wasi::offers(name)) {
+        "; to let it have them, write wasi = true in its tenant"
+    } else {
+        ""
+    }
 }
 
 /// `sip` becomes `plugboard:call-control/sip@0.1.0`.
@@ -84,24 +95,28 @@ mod tests {
     const EMPTY_COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
     const EMPTY_MODULE: &[u8] = b"\0asm\x01\0\0\0";
 
+    fn checked(component: &[u8], bytes_max: usize) -> Result<(), Error> {
+        check(component, bytes_max, Grant { wasi: false, memory_bytes: 0 })
+    }
+
     #[test]
     fn bytes_that_are_no_component_are_refused_with_a_reason() {
-        assert!(matches!(check(b"#!/bin/sh", 100), Err(Error::NotAComponent(_))));
-        assert!(matches!(check(b"", 100), Err(Error::NotAComponent(_))));
-        let module = check(EMPTY_MODULE, 100).expect_err("a core module is no component");
+        assert!(matches!(checked(b"#!/bin/sh", 100), Err(Error::NotAComponent(_))));
+        assert!(matches!(checked(b"", 100), Err(Error::NotAComponent(_))));
+        let module = checked(EMPTY_MODULE, 100).expect_err("a core module is no component");
         assert!(module.to_string().contains("core module"), "{module}");
     }
 
     #[test]
     fn a_component_that_controls_nothing_is_refused() {
-        let error = check(EMPTY_COMPONENT, 100).expect_err("nothing is exported");
+        let error = checked(EMPTY_COMPONENT, 100).expect_err("nothing is exported");
         assert_eq!(error.to_string(), "the component does not export plugboard:call-control/controller@0.1.0");
     }
 
     #[test]
     fn the_size_is_bounded() {
-        assert!(matches!(check(EMPTY_COMPONENT, 8), Err(Error::MissingExport(_))));
-        assert!(matches!(check(EMPTY_COMPONENT, 7), Err(Error::TooLarge { bytes: 8, max: 7 })));
+        assert!(matches!(checked(EMPTY_COMPONENT, 8), Err(Error::MissingExport(_))));
+        assert!(matches!(checked(EMPTY_COMPONENT, 7), Err(Error::TooLarge { bytes: 8, max: 7 })));
     }
 
     #[test]

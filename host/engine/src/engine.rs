@@ -5,9 +5,12 @@ use crate::compiled_folder::CompiledFolder;
 use crate::error::Error;
 use crate::instances::Instances;
 use crate::life::Checked;
-use crate::limits::{CORE_INSTANCES_PER_COMPONENT, EngineLimits, MEMORIES_PER_COMPONENT, TABLES_PER_COMPONENT};
+use crate::limits::{
+    CORE_INSTANCES_PER_COMPONENT, EngineLimits, Grant, MEMORIES_PER_COMPONENT, MEMORY_BYTES_MAX, TABLES_PER_COMPONENT,
+};
 use crate::ticker::Ticker;
 use crate::visit::Visit;
+use crate::wasi;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use wasmtime::component::{HasSelf, Linker};
@@ -20,7 +23,8 @@ pub struct Engine(Arc<Shared>);
 
 pub(crate) struct Shared {
     pub(crate) wasm: wasmtime::Engine,
-    pub(crate) linker: Linker<Visit>,
+    linker: Linker<Visit>,
+    linker_with_wasi: Linker<Visit>,
     pub(crate) ticker: Ticker,
     pub(crate) compiled: Option<CompiledFolder>,
     limits: EngineLimits,
@@ -37,9 +41,19 @@ impl Engine {
         let wasm = wasmtime::Engine::new(&config(&limits)).map_err(runtime)?;
         let mut linker = Linker::new(&wasm);
         CallController::add_to_linker::<_, HasSelf<_>>(&mut linker, |visit| visit).map_err(runtime)?;
+        let mut linker_with_wasi = linker.clone();
+        wasi::add_to_linker(&mut linker_with_wasi).map_err(runtime)?;
         let ticker = Ticker::new(wasm.clone()).map_err(|error| Error::Runtime(error.to_string()))?;
         let compiled = compiled_folder.map(|path| CompiledFolder::open(path, limits.compiled_files)).transpose()?;
-        Ok(Self(Arc::new(Shared { wasm, linker, ticker, compiled, limits, versions: Mutex::default() })))
+        Ok(Self(Arc::new(Shared {
+            wasm,
+            linker,
+            linker_with_wasi,
+            ticker,
+            compiled,
+            limits,
+            versions: Mutex::default(),
+        })))
     }
 
     /// The first step of a component's life: whether it may run here at all. See [`Checked::compile`] for the next.
@@ -47,7 +61,15 @@ impl Engine {
     /// # Errors
     /// The first five of [`Error`]: all of them the component's fault.
     pub fn check(&self, component: Vec<u8>) -> Result<Checked, Error> {
-        Checked::new(self.clone(), component)
+        self.check_with(component, Grant { wasi: false, memory_bytes: self.limits().memory_bytes })
+    }
+
+    /// As [`check`](Self::check), for a tenant that grants more, or less.
+    ///
+    /// # Errors
+    /// As [`check`](Self::check).
+    pub fn check_with(&self, component: Vec<u8>, grant: Grant) -> Result<Checked, Error> {
+        Checked::new(self.clone(), component, grant)
     }
 
     /// The limits it was made with.
@@ -76,6 +98,13 @@ impl Engine {
     }
 }
 
+impl Shared {
+    /// What a guest with this grant may import.
+    pub(crate) fn linker(&self, grant: Grant) -> &Linker<Visit> {
+        if grant.wasi { &self.linker_with_wasi } else { &self.linker }
+    }
+}
+
 /// The same component, event and seed give the same answer on every machine (relaxed SIMD and NaNs are pinned down),
 /// every loop checks its deadline, and memory comes from a pool that was set aside at the start.
 fn config(limits: &EngineLimits) -> Config {
@@ -88,7 +117,7 @@ fn config(limits: &EngineLimits) -> Config {
         .max_core_instances_per_component(CORE_INSTANCES_PER_COMPONENT)
         .max_memories_per_component(MEMORIES_PER_COMPONENT)
         .max_tables_per_component(TABLES_PER_COMPONENT)
-        .max_memory_size(limits.memory_bytes)
+        .max_memory_size(MEMORY_BYTES_MAX.max(limits.memory_bytes))
         .table_elements(limits.table_elements)
         .linear_memory_keep_resident(MEMORY_KEPT_RESIDENT_BYTES);
     let mut config = Config::new();

@@ -19,7 +19,7 @@ pub enum Error {
         max: usize,
     },
     /// Guest: it wants what the contract does not offer.
-    #[error("the component imports what no guest may have: {}; the contract offers: {}", .names.join(", "), crate::check::allowed().join(", "))]
+    #[error("the component imports what no guest may have: {}; the contract offers: {}{}", .names.join(", "), crate::check::allowed().join(", "), crate::check::advice(.names))]
     ForeignImports {
         /// The imports, as they stand in the component.
         names: Vec<String>,

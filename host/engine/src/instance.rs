@@ -2,8 +2,9 @@
 
 use crate::allowance::Allowance;
 use crate::bindings::{CallController, CallControllerPre, Guest};
-use crate::limits::EngineLimits;
+use crate::limits::{EngineLimits, Grant};
 use crate::visit::Visit;
+use crate::wasi::Moment;
 use plugboard_calls::logic::Breakdown;
 use plugboard_calls::stage::Stage;
 use wasmtime::{PoolConcurrencyLimitError, Store, Trap, UpdateDeadline};
@@ -20,9 +21,10 @@ impl Instance {
     pub(crate) fn new(
         component: &CallControllerPre<Visit>,
         limits: &EngineLimits,
+        grant: Grant,
         allowance: Allowance,
     ) -> Result<Self, Breakdown> {
-        let mut store = Store::new(component.engine(), Visit::new(limits, allowance));
+        let mut store = Store::new(component.engine(), Visit::new(limits, grant, allowance));
         store.limiter(|visit| &mut visit.growth);
         store.set_hostcall_fuel(limits.transfer_bytes);
         store.set_epoch_deadline(1);
@@ -31,7 +33,10 @@ impl Instance {
             false => Ok(UpdateDeadline::Continue(1)),
         });
         match component.instantiate(&mut store) {
-            Ok(exports) => Ok(Self { store, exports, events: 0 }),
+            Ok(exports) => {
+                store.data_mut().growth.begin();
+                Ok(Self { store, exports, events: 0 })
+            }
             Err(error) => Err(breakdown(&error, store.data(), allowance)),
         }
     }
@@ -41,11 +46,11 @@ impl Instance {
         &mut self,
         allowance: Allowance,
         stage: Option<Stage>,
-        may_stage: bool,
+        event: Option<Moment>,
         export: impl FnOnce(&Guest, &mut Store<Visit>) -> wasmtime::Result<T>,
     ) -> (Option<Stage>, Result<T, Breakdown>) {
         self.events = self.events.saturating_add(1);
-        self.store.data_mut().begin(allowance, stage, may_stage);
+        self.store.data_mut().begin(allowance, stage, event);
         self.store.set_epoch_deadline(1);
         let outcome = export(self.exports.plugboard_call_control_controller(), &mut self.store)
             .map_err(|error| breakdown(&error, self.store.data(), allowance));
@@ -54,7 +59,7 @@ impl Instance {
 
     /// Whether it may be used for another event, going by age and size.
     pub(crate) fn is_fit(&self, limits: &EngineLimits) -> bool {
-        self.events < limits.events_per_instance && self.store.data().growth.memory_bytes <= limits.memory_kept_bytes
+        self.events < limits.events_per_instance && self.store.data().growth.grown_bytes() <= limits.memory_kept_bytes
     }
 }
 
@@ -74,6 +79,9 @@ fn breakdown(error: &wasmtime::Error, visit: &Visit, allowance: Allowance) -> Br
     match visit.growth.refused {
         // What Rust does when an allocation fails; other languages do the like. No trap: the instance was not made.
         Some(limit) if matches!(trap, Some(Trap::UnreachableCodeReached) | None) => Breakdown::Limit(limit),
-        _ => Breakdown::Trap(cause),
+        _ => Breakdown::Trap(match visit.last_words() {
+            Some(words) => format!("{cause}; it said: {words}"),
+            None => cause,
+        }),
     }
 }

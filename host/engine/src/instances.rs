@@ -17,7 +17,7 @@ use crate::allowance::Allowance;
 use crate::bindings::CallControllerPre;
 use crate::engine::Engine;
 use crate::instance::Instance;
-use crate::limits::EngineLimits;
+use crate::limits::{EngineLimits, Grant};
 use crate::stats::Counters;
 use crate::visit::Visit;
 use plugboard_calls::logic::Breakdown;
@@ -28,6 +28,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 pub(crate) struct Instances {
     pub(crate) engine: Engine,
     component: CallControllerPre<Visit>,
+    grant: Grant,
     idle: Mutex<Vec<Instance>>,
     /// Idle and lent ones.
     alive: AtomicUsize,
@@ -41,8 +42,15 @@ pub(crate) struct Lease<'a> {
 }
 
 impl Instances {
-    pub(crate) fn new(engine: Engine, component: CallControllerPre<Visit>) -> Self {
-        Self { engine, component, idle: Mutex::default(), alive: AtomicUsize::new(0), counters: Counters::default() }
+    pub(crate) fn new(engine: Engine, component: CallControllerPre<Visit>, grant: Grant) -> Self {
+        Self {
+            engine,
+            component,
+            grant,
+            idle: Mutex::default(),
+            alive: AtomicUsize::new(0),
+            counters: Counters::default(),
+        }
     }
 
     /// An instance for one event; [`Breakdown::Busy`] at once when there is no room for one more.
@@ -68,7 +76,7 @@ impl Instances {
     }
 
     fn make(&self, allowance: Allowance) -> Result<Instance, Breakdown> {
-        let new = || Instance::new(&self.component, self.limits(), allowance);
+        let new = || Instance::new(&self.component, self.limits(), self.grant, allowance);
         match new() {
             Err(Breakdown::Busy(_)) if self.engine.reclaim() > 0 => new(),
             made => made,

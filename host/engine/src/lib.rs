@@ -8,6 +8,7 @@
 //! - [`EngineLimits`]: what a guest may cost. Whatever it does within an event, the event ends when its deadline is
 //!   used up in processor time, or twice its deadline by the clock; its memory and what it hands over are bounded; and
 //!   a [`Breakdown`](plugboard_calls::logic::Breakdown) says what went wrong.
+//! - [`Grant`]: what one tenant allows its guests besides: WASI, and more memory.
 //! - [`Error`]: why a component is refused.
 //!
 //! What a guest stages ends in the [`Stage`](plugboard_calls::stage::Stage) that comes with the event; this crate does
@@ -41,10 +42,11 @@ mod stats;
 mod ticker;
 mod version;
 mod visit;
+mod wasi;
 
 pub use engine::Engine;
 pub use error::Error;
 pub use life::{Checked, Compiled, ComponentHash, HTTP_PREFIX_BYTES_MAX, NAME_BYTES_MAX, Tried};
-pub use limits::EngineLimits;
+pub use limits::{EngineLimits, Grant, MEMORY_BYTES_MAX};
 pub use stats::Stats;
 pub use version::{Version, VersionId};

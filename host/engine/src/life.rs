@@ -9,6 +9,7 @@ use crate::check::check;
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::instances::Instances;
+use crate::limits::Grant;
 use crate::version::{Version, VersionId};
 use crate::visit::Visit;
 use plugboard_calls::contract::Description;
@@ -50,13 +51,14 @@ pub struct Checked {
     engine: Engine,
     bytes: Vec<u8>,
     hash: ComponentHash,
+    grant: Grant,
 }
 
 impl Checked {
-    pub(crate) fn new(engine: Engine, bytes: Vec<u8>) -> Result<Self, Error> {
-        check(&bytes, engine.limits().component_bytes)?;
+    pub(crate) fn new(engine: Engine, bytes: Vec<u8>, grant: Grant) -> Result<Self, Error> {
+        check(&bytes, engine.limits().component_bytes, grant)?;
         let hash = ComponentHash(Sha256::digest(&bytes).into());
-        Ok(Self { engine, bytes, hash })
+        Ok(Self { engine, bytes, hash, grant })
     }
 
     /// The hash of the component.
@@ -69,7 +71,7 @@ impl Checked {
     /// # Errors
     /// [`Error::DoesNotCompile`], [`Error::OtherContract`] and [`Error::MissingExport`], all the component's fault.
     pub fn compile(self) -> Result<Compiled, Error> {
-        let Self { engine, bytes, hash } = self;
+        let Self { engine, bytes, hash, grant } = self;
         let shared = engine.shared();
         let name = hash.to_string();
         let kept = shared.compiled.as_ref().and_then(|folder| folder.load(&shared.wasm, &name));
@@ -86,9 +88,9 @@ impl Checked {
             }
         };
         let other_contract = |error| Error::OtherContract(format!("{error:#}"));
-        let linked = shared.linker.instantiate_pre(&component).map_err(other_contract)?;
+        let linked = shared.linker(grant).instantiate_pre(&component).map_err(other_contract)?;
         let component = CallControllerPre::new(linked).map_err(other_contract)?;
-        Ok(Compiled { engine, component, hash, from_disk })
+        Ok(Compiled { engine, component, hash, grant, from_disk })
     }
 }
 
@@ -97,6 +99,7 @@ pub struct Compiled {
     engine: Engine,
     component: CallControllerPre<Visit>,
     hash: ComponentHash,
+    grant: Grant,
     from_disk: bool,
 }
 
@@ -114,12 +117,12 @@ impl Compiled {
         let deadline = self.engine.limits().event_deadline;
         let engine = self.engine.clone();
         let _running = engine.shared().ticker.enter();
-        let instances = Instances::new(self.engine.clone(), self.component.clone());
+        let instances = Instances::new(self.engine.clone(), self.component.clone(), self.grant);
         let mut lease = instances.take(Allowance::new(deadline)).map_err(Error::DescribeFailed)?;
         let mut describe = || -> Result<Description, Error> {
             let allowance = Allowance::new(deadline);
             let (_, description) =
-                lease.instance().call(allowance, None, false, |guest, store| guest.call_describe(store));
+                lease.instance().call(allowance, None, None, |guest, store| guest.call_describe(store));
             description.map(Into::into).map_err(Error::DescribeFailed)
         };
         let description = describe()?;
@@ -127,7 +130,8 @@ impl Compiled {
             return Err(Error::DescribeUnstable);
         }
         usable(&description)?;
-        Ok(Tried { engine: self.engine, component: self.component, hash: self.hash, description })
+        let Self { engine, component, hash, grant, .. } = self;
+        Ok(Tried { engine, component, hash, grant, description })
     }
 }
 
@@ -137,6 +141,7 @@ pub struct Tried {
     engine: Engine,
     component: CallControllerPre<Visit>,
     hash: ComponentHash,
+    grant: Grant,
     description: Description,
 }
 
@@ -148,7 +153,7 @@ impl Tried {
 
     /// A version for one tenant, known by the hash of the tenant's configuration. Each version has its own instances.
     pub fn version(&self, configuration_hash: &[u8; 32]) -> Arc<Version> {
-        let instances = Arc::new(Instances::new(self.engine.clone(), self.component.clone()));
+        let instances = Arc::new(Instances::new(self.engine.clone(), self.component.clone(), self.grant));
         self.engine.enlist(&instances);
         let id = VersionId::new(self.hash, configuration_hash);
         Arc::new(Version::new(id, self.hash, self.description.clone(), instances))

@@ -8,9 +8,9 @@ use std::time::Duration;
 pub struct EngineLimits {
     /// Largest component that is looked at, in bytes.
     pub component_bytes: usize,
-    /// Linear memory of one instance, in bytes.
+    /// Linear memory of one instance, in bytes, where a [`Grant`] does not say otherwise.
     pub memory_bytes: usize,
-    /// An instance whose memory has grown beyond this is not used for another event, in bytes.
+    /// An instance whose memory has grown by more than this since it was made is not used for another event, in bytes.
     pub memory_kept_bytes: usize,
     /// Elements of all tables of one instance, in number.
     pub table_elements: usize,
@@ -47,6 +47,18 @@ impl Default for EngineLimits {
         }
     }
 }
+
+/// What one tenant allows its guests, beyond what [`EngineLimits`] says for all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Grant {
+    /// Whether they may import WASI 0.2: clocks and chance of the event, output into the log, nothing else.
+    pub wasi: bool,
+    /// Linear memory of one instance, in bytes; at most [`MEMORY_BYTES_MAX`].
+    pub memory_bytes: usize,
+}
+
+/// Most memory that an instance can have, whatever is granted, in bytes.
+pub const MEMORY_BYTES_MAX: usize = 256 * 1024 * 1024;
 
 /// Core modules that one component may instantiate, in number.
 pub(crate) const CORE_INSTANCES_PER_COMPONENT: u32 = 16;

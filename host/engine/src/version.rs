@@ -7,6 +7,7 @@ use crate::instances::Instances;
 use crate::life::ComponentHash;
 use crate::stats::Stats;
 use crate::visit::Visit;
+use crate::wasi::Moment;
 use plugboard_calls::contract::*;
 use plugboard_calls::logic::{Breakdown, Logic, Routed};
 use plugboard_calls::stage::Stage;
@@ -86,7 +87,7 @@ impl Version {
     fn run<T>(
         &self,
         stage: Option<Stage>,
-        may_stage: bool,
+        event: Option<Moment>,
         export: impl FnOnce(&Guest, &mut Store<Visit>) -> wasmtime::Result<Result<T, Breakdown>>,
     ) -> (Option<Stage>, Result<T, Breakdown>) {
         let engine = &self.instances.engine;
@@ -96,7 +97,7 @@ impl Version {
             Ok(lease) => lease,
             Err(breakdown) => return (stage, Err(breakdown)),
         };
-        let (stage, outcome) = lease.instance().call(allowance, stage, may_stage, export);
+        let (stage, outcome) = lease.instance().call(allowance, stage, event, export);
         let outcome = outcome.flatten();
         lease.give_back(&outcome);
         (stage, outcome)
@@ -114,7 +115,7 @@ impl Logic for Version {
 
     fn route(&self, domain: &str, request: &HttpRequest, stage: Stage) -> (Stage, Result<Routed, Breakdown>) {
         let lists = Lists::of_request(request);
-        let (stage, outcome) = self.run(Some(stage), false, |guest, store| {
+        let (stage, outcome) = self.run(Some(stage), None, |guest, store| {
             Ok(match guest.call_route(store, domain, convert::request(request, &lists))? {
                 Ok(key) => CallKey::new(key.value).map(Routed::Call).ok_or(Breakdown::Limit("call_key_bytes")),
                 Err(response) => Ok(Routed::Answer(response.into())),
@@ -132,7 +133,8 @@ impl Logic for Version {
     ) -> (Stage, Result<Option<Vec<u8>>, Breakdown>) {
         let begun = Instant::now();
         let lists = Lists::of_event(event);
-        let (stage, outcome) = self.run(Some(stage), true, |guest, store| {
+        let moment = Moment { unix_ms: context.now_unix_ms, seed: context.seed };
+        let (stage, outcome) = self.run(Some(stage), Some(moment), |guest, store| {
             let outcome = guest.call_handle(store, convert::context(context), state, convert::event(event, &lists))?;
             Ok(outcome.map_err(|fault| Breakdown::Fault(fault.into())))
         });
@@ -141,7 +143,7 @@ impl Logic for Version {
     }
 
     fn migrate(&self, from_schema: u32, state: &[u8]) -> Result<Vec<u8>, Breakdown> {
-        let (_, outcome) = self.run(None, false, |guest, store| {
+        let (_, outcome) = self.run(None, None, |guest, store| {
             let outcome = guest.call_migrate(store, from_schema, state)?;
             Ok(outcome.map_err(|fault| Breakdown::Fault(fault.into())))
         });

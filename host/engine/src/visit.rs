@@ -2,7 +2,8 @@
 //! count of memory it takes.
 
 use crate::allowance::Allowance;
-use crate::limits::{CORE_INSTANCES_PER_COMPONENT, EngineLimits, MEMORIES_PER_COMPONENT, TABLES_PER_COMPONENT};
+use crate::limits::{CORE_INSTANCES_PER_COMPONENT, EngineLimits, Grant, MEMORIES_PER_COMPONENT, TABLES_PER_COMPONENT};
+use crate::wasi::{Moment, Wasi};
 use plugboard_calls::contract::StageError;
 use plugboard_calls::stage::Stage;
 use wasmtime::ResourceLimiter;
@@ -13,18 +14,23 @@ pub(crate) struct Visit {
     may_stage: bool,
     allowance: Allowance,
     pub(crate) growth: Growth,
+    wasi: Option<Box<Wasi>>,
 }
 
 impl Visit {
-    pub(crate) fn new(limits: &EngineLimits, allowance: Allowance) -> Self {
-        Self { stage: None, may_stage: false, allowance, growth: Growth::new(limits) }
+    pub(crate) fn new(limits: &EngineLimits, grant: Grant, allowance: Allowance) -> Self {
+        let wasi = grant.wasi.then(|| Box::new(Wasi::new()));
+        Self { stage: None, may_stage: false, allowance, growth: Growth::new(limits, grant), wasi }
     }
 
-    /// Lends the guest a stage; whether it may put something on it depends on the export that is called.
-    pub(crate) fn begin(&mut self, allowance: Allowance, stage: Option<Stage>, may_stage: bool) {
+    /// Lends the guest a stage. It may put something on it in an event, which has a moment, and in nothing else.
+    pub(crate) fn begin(&mut self, allowance: Allowance, stage: Option<Stage>, event: Option<Moment>) {
         self.allowance = allowance;
         self.stage = stage;
-        self.may_stage = may_stage;
+        self.may_stage = event.is_some();
+        if let Some(wasi) = &mut self.wasi {
+            wasi.begin(event.unwrap_or_default());
+        }
         self.growth.refused = None;
     }
 
@@ -35,6 +41,7 @@ impl Visit {
 
     /// Takes the stage back.
     pub(crate) fn end(&mut self) -> Option<Stage> {
+        self.log_lines(true);
         self.may_stage = false;
         self.stage.take()
     }
@@ -51,7 +58,24 @@ impl Visit {
 
     /// The stage for log lines, which `route` may write too.
     pub(crate) fn logging(&mut self) -> Option<&mut Stage> {
+        self.log_lines(false);
         self.stage.as_mut()
+    }
+
+    /// What the linker gives to WASI's functions.
+    pub(crate) fn wasi(&mut self) -> &mut Wasi {
+        self.wasi.as_mut().expect("WASI is linked to guests that it is granted to")
+    }
+
+    /// The last line that the guest wrote to standard error.
+    pub(crate) fn last_words(&self) -> Option<String> {
+        self.wasi.as_ref()?.last_words()
+    }
+
+    /// Moves what was written to the console to the log.
+    fn log_lines(&mut self, unfinished: bool) {
+        let (Some(wasi), Some(stage)) = (&mut self.wasi, &mut self.stage) else { return };
+        wasi.lines(unfinished).into_iter().for_each(|(level, line)| stage.log(level, line));
     }
 }
 
@@ -60,21 +84,34 @@ impl Visit {
 pub(crate) struct Growth {
     memory_bytes_max: usize,
     table_elements_max: usize,
-    pub(crate) memory_bytes: usize,
+    memory_bytes: usize,
+    /// What the instance had when it was made.
+    first_bytes: usize,
     table_elements: usize,
     /// The name of the limit that was hit in this event.
     pub(crate) refused: Option<&'static str>,
 }
 
 impl Growth {
-    fn new(limits: &EngineLimits) -> Self {
+    fn new(limits: &EngineLimits, grant: Grant) -> Self {
         Self {
-            memory_bytes_max: limits.memory_bytes,
+            memory_bytes_max: grant.memory_bytes,
             table_elements_max: limits.table_elements,
             memory_bytes: 0,
+            first_bytes: 0,
             table_elements: 0,
             refused: None,
         }
+    }
+
+    /// The instance is made.
+    pub(crate) fn begin(&mut self) {
+        self.first_bytes = self.memory_bytes;
+    }
+
+    /// By how much the memory has grown since, in bytes.
+    pub(crate) fn grown_bytes(&self) -> usize {
+        self.memory_bytes.saturating_sub(self.first_bytes)
     }
 }
 

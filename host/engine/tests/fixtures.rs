@@ -19,7 +19,7 @@ macro_rules! tested {
 
 const TESTED: &[(&str, fn())] = tested![
     answers_twice echo floods foreign_import grows huge_headers huge_state leaves_legs lies loops never_answers panics
-    recurses refuses_migrate traps version_two
+    recurses refuses_migrate traps version_two wasi
 ];
 
 #[test]
@@ -220,4 +220,15 @@ fn version_two() {
     let key = CallKey::new("a".to_owned()).expect("a short key");
     assert_eq!(route(&bench.version, "/callcontroller/a"), Ok(Routed::Call(key)));
     bench.still_works();
+}
+
+/// What it may do where it is granted: `tests/wasi.rs`.
+#[test]
+fn wasi() {
+    let engine = Engine::new(EngineLimits::default(), None).expect("the engine runs here");
+    let Err(error) = engine.check(component("wasi")) else { panic!("WASI was let in without being granted") };
+    let Error::ForeignImports { names } = &error else { panic!("{error}") };
+    assert!(names.contains(&"wasi:clocks/wall-clock@0.2.0".to_owned()), "{names:?}");
+    assert!(names.iter().all(|name| name.starts_with("wasi:")), "{names:?}");
+    assert!(error.to_string().contains("wasi = true"), "{error}");
 }

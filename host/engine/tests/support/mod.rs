@@ -98,12 +98,17 @@ const BUSY_MACHINE: Duration = Duration::from_millis(400);
 
 /// One GET as an event.
 pub fn get(version: &Version, state: Option<&[u8]>, path: &str) -> Handled {
+    get_at(version, state, path, (1_700_000_000_000, 7))
+}
+
+/// One GET as an event of this time and seed.
+pub fn get_at(version: &Version, state: Option<&[u8]>, path: &str, (now_unix_ms, seed): (u64, u64)) -> Handled {
     let context = Context {
         key: CallKey::new("key".to_owned()).expect("a short key"),
         domain: "example.com".to_owned(),
-        now_unix_ms: 1_700_000_000_000,
+        now_unix_ms,
         principal: Principal::Trusted,
-        seed: 7,
+        seed,
         ended_by_host: None,
     };
     let event = Event::Http { exchange: ExchangeId(1), request: request(path) };

@@ -5,7 +5,7 @@ use super::proxy::Router;
 use super::wire::{Datagrams, Element};
 use bytes::Bytes;
 use plugboard_sip::parse::{Limits, parse_datagram};
-use plugboard_sip::{Destination, Message, Time, Transport};
+use plugboard_sip::{Destination, Time, Transport};
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;

@@ -61,6 +61,9 @@ enum Command {
     Check {
         /// The component
         guest: PathBuf,
+        /// As for a tenant with wasi = true
+        #[arg(long)]
+        wasi: bool,
         #[command(flatten)]
         output: Output,
     },
@@ -232,7 +235,7 @@ async fn run(command: Command) -> Result<(), Failure> {
     match command {
         Command::Serve { config } => serve(&config.config).await,
         Command::Demo { stay, no_color } => demonstrate(demo::DemoOptions { stay, no_colour: no_color }).await,
-        Command::Check { guest, output } => versions::check(&guest, output),
+        Command::Check { guest, wasi, output } => versions::check(&guest, wasi, output),
         Command::Deploy { guest, migrate, place, output } => versions::deploy(&guest, migrate, &place, output).await,
         Command::Rollback { migrate, place, output } => versions::roll_back(migrate, &place, output).await,
         Command::Versions { place, output } => versions::list(&place, output).await,

@@ -10,11 +10,11 @@ use http::Method;
 use std::path::Path;
 
 /// `plugboard check`
-pub(super) fn check(guest: &Path, output: Output) -> Result<(), Failure> {
+pub(super) fn check(guest: &Path, wasi: bool, output: Output) -> Result<(), Failure> {
     let component = read(guest)?;
     let size = component.len();
     let refused = |error: plugboard_engine::Error| Failure::Refused(format!("{}: {error}", guest.display()));
-    let description = try_out(&EngineConfig::default(), component).map_err(refused)?;
+    let description = try_out(&EngineConfig::default(), wasi, component).map_err(refused)?;
     if output.json {
         return print_json(&serde_json::json!({
             "name": description.name,

@@ -35,6 +35,8 @@
 //! [tenants."example.com"]
 //! hosts = ["pbx.example.com"]           # HTTP Host names; the first tenant answers for any other
 //! controller = "guests/mine.wasm"       # omitted: the built-in controller
+//! wasi = true                           # its components may import WASI 0.2, as those of other languages do
+//! memory_bytes = 67108864               # in place of [engine] memory_bytes; by default at least this with wasi
 //! outbound_proxy = "sip:127.0.0.1:5080;transport=udp"
 //! trusted = ["10.0.0.0/8"]              # networks that need no PIN on the HTTPS listener
 //! cors_origins = ["https://portal.example.com"]   # browser pages that may ask; none by default
@@ -175,6 +177,11 @@ pub struct TenantConfig {
     pub hosts: Vec<String>,
     /// The component to run until another is deployed; none: the built-in one.
     pub controller: Option<PathBuf>,
+    /// Whether its components may import WASI 0.2.
+    pub wasi: bool,
+    /// How much memory an instance of its call logic may have, in bytes; none: as `[engine]` says, or what an
+    /// interpreter needs where `wasi` is set.
+    pub memory_bytes: Option<usize>,
     /// Where requests outside a dialog go.
     pub outbound_proxy: Option<SipUri>,
     /// Networks that need no PIN on the HTTPS listener.

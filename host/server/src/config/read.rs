@@ -11,6 +11,8 @@ use toml::de::DeTable;
 const NAME_BYTES_MAX: usize = 128;
 /// Longest time that can be configured, in seconds.
 const SECONDS_MAX: u64 = 3_600;
+/// What an instance of call logic may be given; no more than [`plugboard_engine::MEMORY_BYTES_MAX`].
+const MEMORY_BYTES: std::ops::RangeInclusive<u64> = 1_048_576..=268_435_456;
 
 /// The whole file.
 pub(super) fn config(file: &Path, text: &str) -> Result<Config, ConfigError> {
@@ -124,7 +126,7 @@ fn engine(table: Option<Table<'_>>) -> EngineConfig {
     if let Some(ms) = table.number("event_deadline_ms", 5..=10_000) {
         engine.event_deadline = Duration::from_millis(ms);
     }
-    number(&mut table, "memory_bytes", 1_048_576..=268_435_456, &mut engine.memory_bytes);
+    number(&mut table, "memory_bytes", MEMORY_BYTES, &mut engine.memory_bytes);
     table.finish();
     engine
 }
@@ -187,6 +189,8 @@ fn tenant(domain: String, value: &Value<'_>, folder: &Path) -> Option<TenantConf
     let controller = table.text("controller", "write the name of a component: controller = \"mine.wasm\"", |text| {
         Some(folder.join(text))
     });
+    let wasi = table.flag("wasi").unwrap_or(false);
+    let memory_bytes = table.number("memory_bytes", MEMORY_BYTES).and_then(|bytes| usize::try_from(bytes).ok());
     let outbound_proxy =
         table.text("outbound_proxy", "write a SIP URI: outbound_proxy = \"sip:127.0.0.1:5080\"", proxy);
     let trusted = table.texts("trusted", "write networks: trusted = [\"10.0.0.0/8\", \"::1\"]", network);
@@ -196,6 +200,8 @@ fn tenant(domain: String, value: &Value<'_>, folder: &Path) -> Option<TenantConf
         domain,
         hosts: hosts.unwrap_or_default(),
         controller,
+        wasi,
+        memory_bytes,
         outbound_proxy,
         trusted: trusted.unwrap_or_default(),
         cors_origins: cors_origins.unwrap_or_default(),

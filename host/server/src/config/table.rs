@@ -101,6 +101,16 @@ impl<'t> Table<'t> {
         fits
     }
 
+    /// Yes or no.
+    pub(super) fn flag(&mut self, key: &'static str) -> Option<bool> {
+        let value = self.get(key)?;
+        let DeValue::Boolean(flag) = value.value else {
+            value.wrong("write true or false, without quotes");
+            return None;
+        };
+        Some(*flag)
+    }
+
     /// A table inside this one.
     pub(super) fn table(&mut self, key: &'static str) -> Option<Table<'t>> {
         self.get(key)?.table(&format!("write a table: [{}]", join(&self.path, key)))

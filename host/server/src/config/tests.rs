@@ -29,6 +29,8 @@ level = "debug"
 [tenants."Example.com"]
 hosts = ["PBX.example.com"]
 controller = "mine.wasm"
+wasi = true
+memory_bytes = 33554432
 outbound_proxy = "sip:127.0.0.1:5080;transport=udp"
 trusted = ["10.0.0.0/8", "192.0.2.1"]
 cors_origins = ["https://portal.example.com:8443"]
@@ -79,6 +81,8 @@ fn a_whole_file_is_read() {
     assert_eq!(config.sip.advertise.as_deref(), Some("203.0.113.7"));
     let engine = EngineConfig { event_deadline: Duration::from_millis(20), memory_bytes: 2_000_000 };
     assert_eq!(config.engine, engine);
+    let granted = config.tenants.iter().map(|tenant| (tenant.wasi, tenant.memory_bytes));
+    assert_eq!(granted.collect::<Vec<_>>(), [(true, Some(33_554_432)), (false, None)]);
     assert_eq!(config.log, LogConfig { format: LogFormat::Json, level: tracing::Level::DEBUG });
     let domains: Vec<&str> = config.tenants.iter().map(|tenant| tenant.domain.as_str()).collect();
     assert_eq!(domains, ["example.com", "another.example"], "in the order of the file");

@@ -4,15 +4,19 @@ use super::{Loaded, Loader, Stats};
 use crate::config::{EngineConfig, TenantConfig};
 use crate::state_dir::StateDir;
 use plugboard_calls::contract::Description;
-use plugboard_engine::{Engine, EngineLimits, Error};
+use plugboard_engine::{Engine, EngineLimits, Error, Grant};
 use sha2::{Digest as _, Sha256};
 
 /// Where compiled components are kept within the state folder.
 const COMPILED: &str = "compiled";
+/// Memory of an instance where WASI is granted and the configuration says nothing: room for the interpreter of another
+/// language, in bytes.
+const WASI_MEMORY_BYTES: usize = 64 * 1024 * 1024;
 
 /// Loads call logic of one tenant with wasmtime.
 pub struct EngineLoader {
     engine: Engine,
+    grant: Grant,
     tenant_hash: [u8; 32],
 }
 
@@ -24,13 +28,15 @@ pub fn engine(config: &EngineConfig, state_dir: &StateDir) -> Result<Engine, Err
     Engine::new(limits(config), Some(&state_dir.path(COMPILED)))
 }
 
-/// Checks, compiles and tries a component without taking it into service; what it says it is.
+/// Checks, compiles and tries a component without taking it into service, as for a tenant that says `wasi`; what it
+/// says it is.
 ///
 /// # Errors
 /// What is wrong with it.
-pub fn try_out(config: &EngineConfig, component: Vec<u8>) -> Result<Description, Error> {
+pub fn try_out(config: &EngineConfig, wasi: bool, component: Vec<u8>) -> Result<Description, Error> {
     let engine = Engine::new(limits(config), None)?;
-    Ok(engine.check(component)?.compile()?.try_out()?.description().clone())
+    let grant = grant(engine.limits(), wasi, None);
+    Ok(engine.check_with(component, grant)?.compile()?.try_out()?.description().clone())
 }
 
 fn limits(config: &EngineConfig) -> EngineLimits {
@@ -42,16 +48,22 @@ fn limits(config: &EngineConfig) -> EngineLimits {
     }
 }
 
+fn grant(limits: &EngineLimits, wasi: bool, memory_bytes: Option<usize>) -> Grant {
+    let usual = if wasi { limits.memory_bytes.max(WASI_MEMORY_BYTES) } else { limits.memory_bytes };
+    Grant { wasi, memory_bytes: memory_bytes.unwrap_or(usual) }
+}
+
 impl EngineLoader {
     /// A loader for this tenant.
     pub fn new(engine: Engine, tenant: &TenantConfig) -> Self {
-        Self { engine, tenant_hash: tenant_hash(tenant) }
+        let grant = grant(engine.limits(), tenant.wasi, tenant.memory_bytes);
+        Self { engine, grant, tenant_hash: tenant_hash(tenant) }
     }
 }
 
 impl Loader for EngineLoader {
     fn load(&self, component: &[u8]) -> Result<Loaded, String> {
-        let load = || self.engine.check(component.to_vec())?.compile()?.try_out();
+        let load = || self.engine.check_with(component.to_vec(), self.grant)?.compile()?.try_out();
         let version = load().map_err(|error| error.to_string())?.version(&self.tenant_hash);
         let (counted, resting) = (version.clone(), version.clone());
         Ok(Loaded {
@@ -77,5 +89,6 @@ fn stats(stats: &plugboard_engine::Stats) -> Stats {
 fn tenant_hash(tenant: &TenantConfig) -> [u8; 32] {
     let users: Vec<_> = tenant.users.iter().map(|user| (&user.name, &user.display_name, &user.aliases)).collect();
     let proxy = tenant.outbound_proxy.as_ref().map(ToString::to_string);
-    Sha256::digest(format!("{:?}", (&tenant.domain, &tenant.limits, proxy, users))).into()
+    let granted = (tenant.wasi, tenant.memory_bytes);
+    Sha256::digest(format!("{:?}", (&tenant.domain, &tenant.limits, granted, proxy, users))).into()
 }

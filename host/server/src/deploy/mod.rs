@@ -28,7 +28,7 @@ pub const BEFORE_MAX: usize = 3;
 /// refused until calls have ended.
 pub const DRAINING_MAX: usize = 8;
 /// Largest component, in bytes.
-pub const COMPONENT_BYTES_MAX: usize = 8 * 1024 * 1024;
+pub const COMPONENT_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// Turns bytes into call logic: checks, compiles and tries them.
 pub trait Loader: Send + Sync {

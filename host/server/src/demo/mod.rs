@@ -14,6 +14,7 @@ mod wire;
 
 use show::Show;
 use stage::{AGENT, PIN, Stage};
+use tokio::signal::unix::{SignalKind, signal};
 
 /// How the demo is run.
 #[derive(Clone, Copy, Debug, Default)]
@@ -40,7 +41,8 @@ pub async fn run(options: DemoOptions) -> anyhow::Result<bool> {
     let passed = show.summary();
     if options.stay {
         invite_to_try(&stage, &show);
-        tokio::signal::ctrl_c().await?;
+        let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        tokio::select! { _ = terminate.recv() => (), _ = interrupt.recv() => () };
     }
     stage.take_down().await;
     Ok(passed)
@@ -63,15 +65,16 @@ fn invite_to_try(stage: &Stage, show: &Show) {
     let (https, config) = (address(stage), stage.config_file.display());
     show.heading("Everything stays up until Ctrl-C. Try:");
     let curl = format!("curl -k -u {AGENT}:{PIN}");
+    let program = std::env::current_exe().map_or_else(|_| "plugboard".to_owned(), |path| path.display().to_string());
     show.block(&format!(
         "{curl} -X POST 'https://{https}/callcontroller/alice/bob?agent={AGENT}'\n\
          {curl} 'https://{https}/callcontroller/alice/bob?agent={AGENT}'\n\
          {curl} -X DELETE 'https://{https}/callcontroller/alice/bob?agent={AGENT}'\n\n\
-         plugboard call bob carol --method invite --config {config}\n\
-         plugboard transfer bob carol alice --config {config}\n\
-         plugboard ladder bob carol --config {config}\n\
-         plugboard hangup bob carol --config {config}\n\
-         plugboard versions --config {config}"
+         {program} call bob carol --method invite --config {config}\n\
+         {program} transfer bob carol alice --config {config}\n\
+         {program} ladder bob carol --config {config}\n\
+         {program} hangup bob carol --config {config}\n\
+         {program} versions --config {config}"
     ));
 }
 

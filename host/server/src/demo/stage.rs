@@ -8,13 +8,15 @@ use crate::serve::Server;
 use anyhow::{Context as _, bail};
 use serde_json::Value;
 use std::fmt::Write as _;
+use std::fs::DirBuilder;
 use std::net::{IpAddr, Ipv4Addr};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// The demo's domain; `.test` is nobody's (RFC 6761).
 pub const DOMAIN: &str = "demo.test";
-/// Who places the calls that are not the caller's own, and the PIN of everybody.
+/// Who places the calls.
 pub const AGENT: &str = "reception";
 /// The PIN of everybody.
 pub const PIN: &str = "1234";
@@ -40,7 +42,24 @@ pub struct Stage {
     pub admin: Client,
     /// The configuration file, for the command line.
     pub config_file: PathBuf,
-    folder: PathBuf,
+    _folder: Folder,
+}
+
+/// A folder that only this user can read, removed when dropped.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn make() -> anyhow::Result<Self> {
+        let path = std::env::temp_dir().join(format!("plugboard-demo-{}", std::process::id()));
+        DirBuilder::new().mode(0o700).create(&path).with_context(|| format!("cannot make {}", path.display()))?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
 }
 
 impl Stage {
@@ -49,8 +68,7 @@ impl Stage {
     /// # Errors
     /// When something does not start.
     pub async fn build() -> anyhow::Result<Self> {
-        let folder = std::env::temp_dir().join(format!("plugboard-demo-{}", std::process::id()));
-        std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        let folder = Folder::make()?;
         let names = PHONES.into_iter().chain([AGENT]);
         let proxy = Proxy::start(LOOPBACK, DOMAIN, names.map(|name| (name.to_owned(), password(name))))?;
         let phone = |name: &str| {
@@ -67,24 +85,23 @@ impl Stage {
         for phone in [&alice, &bob, &carol] {
             phone.register();
         }
-        let config_file = folder.join("plugboard.toml");
-        let config = Config::parse(&config_file, &configuration(&folder, &proxy))?;
+        let config_file = folder.0.join("plugboard.toml");
+        let config = Config::parse(&config_file, &configuration(&folder.0, &proxy))?;
         let server = Server::start(config).await?;
         // With the real addresses, so that the command line finds the server.
-        std::fs::write(&config_file, real_configuration(&folder, &proxy, &server))?;
+        std::fs::write(&config_file, real_configuration(&folder.0, &proxy, &server))?;
         let address = server.https.context("the HTTPS listener is off")?;
-        let https = Client::https(address, &folder.join("state/self-signed.pem"), AGENT, PIN).await?;
+        let https = Client::https(address, &folder.0.join("state/self-signed.pem"), AGENT, PIN).await?;
         let admin = Client::admin(server.admin, &server.token_file).await?;
-        let stage = Self { alice, bob, carol, proxy, server, https, admin, config_file, folder };
+        let stage = Self { alice, bob, carol, proxy, server, https, admin, config_file, _folder: folder };
         let registered = || [&stage.alice, &stage.bob, &stage.carol].iter().all(|phone| phone.is_registered());
         until("the phones to be registered", registered).await?;
         Ok(stage)
     }
 
-    /// Stops the server as SIGTERM would, and removes what it kept.
+    /// Stops the server as SIGTERM would; then everything goes.
     pub async fn take_down(self) {
         self.server.drain().await;
-        let _ = std::fs::remove_dir_all(&self.folder);
     }
 
     /// Waits until the status of a call is what `condition` wants, and returns it.

@@ -27,7 +27,7 @@ mod tests;
 
 pub use actor::CallRef;
 pub use answer::broken;
-pub use face::{Face, Faces, NextHop};
+pub use face::{Face, Faces, NextHop, Way};
 pub use inspect::{CallSummary, LegSummary};
 pub use job::{Finished, Job};
 pub use moving::{Move, MoveError, Moved};
@@ -41,9 +41,12 @@ use actor::{Actor, Phase, Queued};
 use bytes::Bytes;
 use foldhash::fast::RandomState;
 use leg::Progress;
+use plugboard_sip::host::Host;
 use plugboard_sip::text::Text;
 use plugboard_sip::time::Time;
-use plugboard_sip::transaction::{Config, Layer, Output as LayerOutput, SentBy, ServerId, TableLimits, TimerValues};
+use plugboard_sip::transaction::{
+    Config, FailureReason as LayerFailure, Layer, Output as LayerOutput, SentBy, ServerId, TableLimits, TimerValues,
+};
 use plugboard_sip::transport::Destination;
 use send::Waiting;
 use std::collections::{BTreeSet, HashMap, VecDeque};
@@ -76,6 +79,9 @@ pub enum Output {
     Transmit {
         /// Where to.
         destination: Destination,
+        /// Over TLS: who the peer must prove to be before it gets them. `None` for what follows from an earlier
+        /// message and goes by its connection.
+        domain: Option<Host>,
         /// The message.
         bytes: Bytes,
         /// The client transaction that is to know when it fails.
@@ -270,6 +276,25 @@ impl Shard {
     /// Says that a message could not be sent.
     pub fn transport_failed(&mut self, now: Time, client: plugboard_sip::transaction::ClientId, out: &mut Vec<Output>) {
         self.layer.transport_failed(now, client, &mut self.layer_outputs);
+        self.pump(now, out);
+    }
+
+    /// Says that there is no connection on which a message could be sent: nothing of it has left. What went by TCP
+    /// only for its size goes by UDP then (RFC 3261 §18.1.1).
+    pub fn connection_refused(
+        &mut self,
+        now: Time,
+        client: plugboard_sip::transaction::ClientId,
+        out: &mut Vec<Output>,
+    ) {
+        self.layer.transport_failed(now, client, &mut self.layer_outputs);
+        for output in std::mem::take(&mut self.layer_outputs) {
+            match output {
+                LayerOutput::Failed { user, reason: LayerFailure::Transport, .. }
+                    if self.send_by_udp(now, user, out) => {}
+                other => self.layer_said(now, other, out),
+            }
+        }
         self.pump(now, out);
     }
 

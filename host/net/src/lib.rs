@@ -1,7 +1,11 @@
-//! The edge of the machine: UDP sockets, the resolver and the clock. Nothing here knows what a call is.
+//! The edge of the machine: UDP sockets, TCP and TLS connections, the resolver and the clock. Nothing here knows what
+//! a call is.
 
 #![forbid(unsafe_code)]
 
 pub mod clock;
 pub mod resolve;
+pub mod streams;
+pub mod tcp;
+pub mod tls;
 pub mod udp;

@@ -3,15 +3,18 @@
 use crate::admin::{Admin, token};
 use crate::api::Api;
 use crate::auth::{Authenticator, Door};
-use crate::config::{Config, HttpConfig, TenantConfig};
+use crate::config::{Config, HttpConfig, SipConfig, TenantConfig};
 use crate::deploy::{self, Deployments, EngineLoader, Store};
-use crate::listen::{Handler, Listener, server_tls};
+use crate::listen::{Handler, Listener, server_tls, sip_tls};
 use crate::state_dir::StateDir;
 use crate::switch::{Switch, SwitchConfig};
 use crate::tenants::{Tenant, Tenants};
 use anyhow::Context as _;
 use plugboard_net::clock::Clock;
+use plugboard_net::streams::StreamLimits;
+use plugboard_sip::connections::ConnectionLimits;
 use plugboard_sip::transaction::TimerValues;
+use plugboard_sip::transport::Transport;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -33,6 +36,10 @@ pub struct Server {
     pub admin: SocketAddr,
     /// SIP over UDP.
     pub udp: Vec<SocketAddr>,
+    /// SIP over TCP.
+    pub tcp: Vec<SocketAddr>,
+    /// SIP over TLS.
+    pub tls: Vec<SocketAddr>,
     /// Where the admin token is.
     pub token_file: PathBuf,
     /// The tenants.
@@ -60,12 +67,7 @@ impl Server {
         let state_dir = StateDir::open(&config.state_dir)
             .with_context(|| format!("cannot use the state folder {} (state_dir)", config.state_dir.display()))?;
         let tenants = start_tenants(&config, &state_dir).await?;
-        let switch = Switch::start(SwitchConfig {
-            udp: config.sip.udp.clone(),
-            advertise: config.sip.advertise.clone(),
-            timers: TimerValues::default(),
-        })
-        .context("cannot start SIP ([sip])")?;
+        let switch = start_switch(&config.sip, &state_dir, &tenants)?;
         let authenticator = Arc::new(Authenticator::new(random()?, u64::from_le_bytes(random()?)));
         let ready = Arc::new(AtomicBool::new(false));
         let (clock, http) = (Clock::start(), &config.http);
@@ -105,7 +107,9 @@ impl Server {
             https,
             digest,
             admin: admin_address,
-            udp: switch.udp_addresses(),
+            udp: switch.addresses(Transport::Udp),
+            tcp: switch.addresses(Transport::Tcp),
+            tls: switch.addresses(Transport::Tls),
             token_file: token::file(&config.state_dir),
             tenants,
             switch,
@@ -152,7 +156,10 @@ impl Server {
         line("https", address(self.https));
         line("digest", address(self.digest));
         line("admin", format!("{}, token in {}", self.admin, self.token_file.display()));
-        line("sip/udp", self.udp.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "));
+        let by_transport = [("sip/udp", &self.udp), ("sip/tcp", &self.tcp), ("sip/tls", &self.tls)];
+        for (name, addresses) in by_transport.into_iter().filter(|(_, addresses)| !addresses.is_empty()) {
+            line(name, addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "));
+        }
         for tenant in self.tenants.iter() {
             let live = tenant.deployments.live();
             let description = live.logic().description();
@@ -184,6 +191,35 @@ impl Listeners {
     }
 }
 
+/// SIP as it is configured.
+fn start_switch(sip: &SipConfig, state_dir: &StateDir, tenants: &Tenants) -> anyhow::Result<Arc<Switch>> {
+    let certificates = match sip.tls.is_empty() {
+        true => None,
+        false => Some(sip_tls(sip, state_dir, names(tenants)).context("[sip] certificate, ca, client_ca")?),
+    };
+    let connections = ConnectionLimits {
+        accepted: sip.connections_max,
+        per_source: sip.connections_per_source_max,
+        ..ConnectionLimits::default()
+    };
+    let switch = SwitchConfig {
+        udp: sip.udp.clone(),
+        tcp: sip.tcp.clone(),
+        tls: sip.tls.clone(),
+        certificates,
+        streams: StreamLimits { connections, idle_time: sip.idle_timeout, ..StreamLimits::default() },
+        advertise: sip.advertise.clone(),
+        timers: TimerValues::default(),
+    };
+    Switch::start(switch).context("cannot start SIP ([sip])")
+}
+
+/// What a self-signed certificate is made for.
+fn names(tenants: &Tenants) -> Vec<String> {
+    let own = ["localhost", "127.0.0.1", "::1"].map(str::to_owned);
+    tenants.hosts().map(str::to_owned).chain(own).collect()
+}
+
 /// The HTTPS and the Digest listener, where they are on.
 async fn bind_front(
     http: &HttpConfig,
@@ -192,9 +228,7 @@ async fn bind_front(
 ) -> anyhow::Result<[Option<(Door, Listener)>; 2]> {
     let mut https = None;
     if let Some(address) = http.https {
-        let own = ["localhost", "127.0.0.1", "::1"].map(str::to_owned);
-        let names = tenants.hosts().map(str::to_owned).chain(own).collect();
-        let tls = server_tls(http.certificate.as_ref(), state_dir, names).context("[http] certificate")?;
+        let tls = server_tls(http.certificate.as_ref(), state_dir, names(tenants)).context("[http] certificate")?;
         let listener =
             Listener::bind("https", address, Some(tls), http.limits.clone()).await.context("[http] https")?;
         https = Some((Door::Https, listener));

@@ -10,6 +10,7 @@ mod inspect;
 mod moving;
 mod parking;
 mod sockets;
+mod streams;
 mod threads;
 
 pub use inspect::{Counters, LadderEntry};
@@ -25,7 +26,10 @@ use plugboard_calls::stage::{Setting, Stage, View};
 use plugboard_calls::tenant::Tenant;
 use plugboard_net::clock::Clock;
 use plugboard_net::resolve::Resolver;
+use plugboard_net::streams::StreamLimits;
+use plugboard_net::tls::Tls;
 use plugboard_sip::transaction::TimerValues;
+use plugboard_sip::transport::Transport;
 use sockets::Sockets;
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
@@ -44,10 +48,18 @@ const ANSWER_TIME_MAX: Duration = Duration::from_secs(30);
 const FAREWELL_TIME_MAX: Duration = Duration::from_secs(3);
 
 /// What a switch is started with.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct SwitchConfig {
     /// The UDP addresses to bind; port 0 takes a free one.
     pub udp: Vec<SocketAddr>,
+    /// The same for TCP.
+    pub tcp: Vec<SocketAddr>,
+    /// The same for TLS; none is bound without `certificates`.
+    pub tls: Vec<SocketAddr>,
+    /// What TLS shows and trusts.
+    pub certificates: Option<Tls>,
+    /// What TCP and TLS connections may take.
+    pub streams: StreamLimits,
     /// The host, or `host:port`, that Contact and Via say instead of the bound address.
     pub advertise: Option<String>,
     /// The base values of the SIP timers.
@@ -58,8 +70,10 @@ pub struct SwitchConfig {
 #[derive(Debug, thiserror::Error)]
 pub enum SwitchError {
     /// The address cannot be bound.
-    #[error("cannot bind the SIP address udp:{address}: {source}")]
+    #[error("cannot bind the SIP address {transport} {address}: {source}")]
     Bind {
+        /// The transport.
+        transport: Transport,
         /// The address.
         address: SocketAddr,
         /// What the system said.
@@ -118,9 +132,9 @@ impl Switch {
         Ok(switch)
     }
 
-    /// The UDP addresses that were bound.
-    pub fn udp_addresses(&self) -> Vec<SocketAddr> {
-        self.sockets.addresses()
+    /// The addresses that were bound for a transport.
+    pub fn addresses(&self, transport: Transport) -> Vec<SocketAddr> {
+        self.sockets.addresses(transport)
     }
 
     /// Asks the tenant's logic about an HTTP request and waits for its answer. When the guest has none, the answer
@@ -172,6 +186,7 @@ impl Switch {
         self.wait_until_empty(deadline).await;
         self.end_calls(EndingReason::Shutdown, |_, _| true);
         self.wait_until_empty(FAREWELL_TIME_MAX).await;
+        self.sockets.streams().stop().await;
         self.stopping.store(true, Ordering::Release);
         self.alarm.wake();
         let threads = std::mem::take(&mut *lock(&self.threads));

@@ -19,6 +19,7 @@
 #![forbid(unsafe_code)]
 
 pub mod admit;
+pub mod connections;
 pub mod cseq;
 pub mod digest;
 pub mod host;
@@ -26,6 +27,7 @@ pub mod message;
 pub mod name_addr;
 pub mod params;
 pub mod parse;
+pub mod stream;
 pub mod text;
 pub mod time;
 pub mod transaction;

@@ -30,4 +30,4 @@ pub use config::{
 };
 pub use layer::Layer;
 pub use output::{ClientId, Counters, FailureReason, Output, RespondError, SendError, ServerId, Stray, StrayReason};
-pub use reply::{stateless_reply, stateless_response};
+pub use reply::{return_path, stateless_reply, stateless_response};

@@ -1,7 +1,7 @@
 //! Answers: those the guest staged, and those that the host gives in its stead.
 
 use super::actor::CallRef;
-use super::leg::Owed;
+use super::face::is_secure;
 use super::{Output, Shard};
 use crate::contract::*;
 use crate::history::What;
@@ -31,9 +31,9 @@ impl Shard {
         let reason = if reason.is_empty() { status.default_reason().to_owned() } else { reason };
         let mut response = Response::to(&owed.request, status, reason, "");
         if carries_contact(&owed.request, status)
-            && let Some(contact) = self.contact_toward(owed)
+            && let Some(face) = self.faces.get(owed.flow.local)
         {
-            response.headers.push(HeaderName::Contact, contact);
+            response.headers.push(HeaderName::Contact, face.contact(None, is_secure(&owed.request)));
         }
         for Header { name, value } in headers {
             if let Some(name) = HeaderName::new(&name) {
@@ -136,15 +136,6 @@ impl Shard {
             }
             _ => {}
         }
-    }
-
-    /// Our Contact toward the peer of a request.
-    fn contact_toward(&self, owed: &Owed) -> Option<String> {
-        let source = owed.request.headers.top_via().ok()?;
-        let ip = source.received().or(source.host.address())?;
-        let transport = plugboard_sip::transport::Transport::parse(&source.transport)?;
-        let destination = self.faces.toward(transport, (ip, 0).into())?;
-        Some(format!("<sip:{}>", self.faces.get(destination.local)?.sent_by()))
     }
 }
 

@@ -169,6 +169,8 @@ impl Shard {
             dialog: None,
             notifies: false,
             farewell: None,
+            way: None,
+            takes_tcp: None,
             nonce: None,
             local_tag: local_tag.clone(),
             target,

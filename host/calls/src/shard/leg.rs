@@ -2,13 +2,14 @@
 //! can always be released.
 
 use super::dialog::Dialog;
-use super::face::NextHop;
+use super::face::{NextHop, Way};
 use crate::contract::{Header, LegId, TransactionId};
 use plugboard_sip::digest::Challenge;
 use plugboard_sip::message::{HeaderName, Method, Request, Value};
 use plugboard_sip::text::Text;
 use plugboard_sip::time::Time;
 use plugboard_sip::transaction::{ClientId, ServerId};
+use plugboard_sip::transport::Destination;
 use std::time::Duration;
 
 /// How long a guest may leave a 2xx to an INVITE without ACK: as long as the peer repeats it (RFC 3261 §13.3.1.4,
@@ -37,6 +38,10 @@ pub(super) struct Leg {
     pub notifies: bool,
     /// What to say when the leg ends, once it was released.
     pub farewell: Option<Farewell>,
+    /// The way that its INVITE went.
+    pub way: Option<Way>,
+    /// Whether the peer takes by TCP what is too large for UDP, once that was tried.
+    pub takes_tcp: Option<bool>,
     /// The nonce that was answered last on this leg, and how often (RFC 7616 §3.4: nc).
     pub nonce: Option<(String, u32)>,
 }
@@ -83,6 +88,8 @@ pub(super) struct Sent {
     /// Where it goes first; none when its URI is no place to send to.
     pub next_hop: Option<NextHop>,
     pub progress: Progress,
+    /// Where it goes by UDP, when it went by TCP for its size and may still come back.
+    pub by_udp: Option<Destination>,
     /// Realms whose challenge was answered on this request.
     pub answered: Vec<String>,
 }
@@ -114,6 +121,8 @@ pub(super) struct Owed {
     pub leg: LegId,
     pub server: ServerId,
     pub request: Request,
+    /// Where it came from.
+    pub flow: Destination,
 }
 
 impl Leg {
@@ -148,7 +157,7 @@ impl Leg {
     pub fn inside(&mut self, method: Method, number: Option<u32>, headers: Vec<Header>) -> Option<(Request, NextHop)> {
         let dialog = self.dialog.as_ref()?;
         let path = dialog.path()?;
-        let next_hop = NextHop::of(&path.next_hop)?;
+        let next_hop = NextHop::of(&path.next_hop)?.along(self.way.as_ref());
         let to = dialog.to.clone();
         let number = number.unwrap_or_else(|| self.next_cseq());
         let mut request = Request::new(method, path.uri);

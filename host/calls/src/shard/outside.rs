@@ -40,7 +40,7 @@ impl Shard {
             return true;
         };
         response.headers.extend(capabilities(status, unsupported));
-        out.push(Output::Transmit { destination, bytes: response.to_bytes(), client: None });
+        out.push(Output::Transmit { destination, domain: None, bytes: response.to_bytes(), client: None });
         true
     }
 }

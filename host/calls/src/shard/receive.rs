@@ -41,12 +41,12 @@ impl Shard {
         }
     }
 
-    fn layer_said(&mut self, now: Time, output: LayerOutput<Owner>, out: &mut Vec<Output>) {
+    pub(super) fn layer_said(&mut self, now: Time, output: LayerOutput<Owner>, out: &mut Vec<Output>) {
         match output {
             LayerOutput::Transmit { destination, bytes, client } => {
-                out.push(Output::Transmit { destination, bytes, client });
+                out.push(Output::Transmit { destination, domain: None, bytes, client });
             }
-            LayerOutput::Request { server, request, .. } => self.requested(now, server, request, out),
+            LayerOutput::Request { server, request, flow } => self.requested(now, server, request, flow, out),
             LayerOutput::Ack { server, request, .. } => self.acknowledged(now, server, &request, out),
             LayerOutput::Cancelled { server, .. } => self.cancelled(now, server, out),
             LayerOutput::Response { client, user, response } => self.responded(now, client, user, response, out),
@@ -57,7 +57,7 @@ impl Shard {
     }
 
     /// A request inside a dialog (RFC 3261 §12.2.2).
-    fn requested(&mut self, now: Time, server: ServerId, request: Request, out: &mut Vec<Output>) {
+    fn requested(&mut self, now: Time, server: ServerId, request: Request, flow: Destination, out: &mut Vec<Output>) {
         let named = request.headers.to_tag().and_then(|tag| self.dialogs.get(&tag).copied());
         let found = named.and_then(|(call, leg)| Some((call, leg, self.actors.get_mut(&call)?)));
         let Some((call, id, actor)) = found else {
@@ -92,7 +92,7 @@ impl Shard {
             headers: visible(&request.headers),
             body: request.body.to_vec(),
         };
-        actor.owed.push(Owed { id: transaction, leg: id, server, request });
+        actor.owed.push(Owed { id: transaction, leg: id, server, request, flow });
         self.servers.insert(server, (call, id, transaction));
         self.enqueue(now, call, Queued { event, principal: Principal::Network }, out);
         self.reschedule(now, call);

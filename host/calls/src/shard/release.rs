@@ -88,11 +88,11 @@ impl Shard {
         // Fire and repeat: the layer retransmits it, and nobody waits for the answer.
         if let Some((request, next_hop)) = bye
             && let Some(address) = next_hop.address()
-            && let Some(destination) = self.faces.toward(next_hop.transport, address)
+            && let Some(destination) = self.destination(&next_hop, address)
         {
             let nobody = Owner { call: CallRef::NONE, transaction: TransactionId::default() };
             let _ = self.layer.send(now, request, destination, nobody, &mut self.layer_outputs);
-            self.pump(now, out);
+            self.pump_to(now, destination, &next_hop.domain, out);
         }
     }
 

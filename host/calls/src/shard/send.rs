@@ -1,18 +1,25 @@
 //! Requests on their way out: next hop, lookup, Contact, and what becomes of those that cannot be sent.
 
 use super::actor::{CallRef, Queued};
-use super::face::NextHop;
+use super::face::{NextHop, Way, is_secure};
 use super::leg::{LegState, Progress, Sent};
-use super::{LOOKUPS_MAX, LookupId, Output, Owner, Shard};
+use super::{Faces, LOOKUPS_MAX, LookupId, Output, Owner, Shard};
 use crate::contract::*;
 use crate::history::What;
 use plugboard_sip::digest;
+use plugboard_sip::host::Host;
 use plugboard_sip::message::{HeaderName, Headers, Method, Request};
 use plugboard_sip::text::Text;
 use plugboard_sip::time::Time;
 use plugboard_sip::transaction::ClientId;
-use plugboard_sip::transport::Destination;
+use plugboard_sip::transport::{Destination, Transport};
 use std::net::{IpAddr, SocketAddr};
+
+/// Largest request that goes by UDP when the peer may be reached by TCP, in bytes (RFC 3261 §18.1.1: the path's MTU is
+/// not known).
+const UDP_REQUEST_BYTES_MAX: usize = 1_300;
+/// What a request gains on its way out at most, in bytes, besides our sent-by: start line, Via, Content-Length.
+const VIA_BYTES: usize = 120;
 
 /// What waits for the address of its next hop.
 pub(super) enum Waiting {
@@ -44,7 +51,15 @@ impl Shard {
         let Some(actor) = self.actors.get_mut(&owner.call) else { return };
         let id = owner.transaction;
         let progress = Progress::Resolving;
-        actor.sent.push(Sent { id, leg, request, next_hop: next_hop.clone(), progress, answered: Vec::new() });
+        actor.sent.push(Sent {
+            id,
+            leg,
+            request,
+            next_hop: next_hop.clone(),
+            progress,
+            by_udp: None,
+            answered: Vec::new(),
+        });
         self.dispatch_or_fail(now, owner, next_hop, out);
     }
 
@@ -72,9 +87,9 @@ impl Shard {
     /// Takes the addresses that a look-up found; none when it failed.
     pub fn resolved(&mut self, now: Time, lookup: LookupId, addresses: &[IpAddr], out: &mut Vec<Output>) {
         let Some(waiting) = self.lookups.remove(&lookup) else { return };
-        let (transport, port) = (waiting.next_hop().transport, waiting.next_hop().port);
-        let mut candidates = addresses.iter().map(|ip| SocketAddr::new(*ip, port));
-        match candidates.find(|address| self.faces.toward(transport, *address).is_some()) {
+        let next_hop = waiting.next_hop();
+        let mut candidates = addresses.iter().map(|ip| SocketAddr::new(*ip, next_hop.port));
+        match candidates.find(|address| self.destination(next_hop, *address).is_some()) {
             Some(address) => self.launch(now, waiting, address, out),
             None => self.give_up(now, waiting, FailureReason::Unresolved, out),
         }
@@ -82,39 +97,113 @@ impl Shard {
     }
 
     fn launch(&mut self, now: Time, waiting: Waiting, address: SocketAddr, out: &mut Vec<Output>) {
-        let Some(destination) = self.faces.toward(waiting.next_hop().transport, address) else {
+        let Some(destination) = self.destination(waiting.next_hop(), address) else {
             self.give_up(now, waiting, FailureReason::Unreachable, out);
             return;
         };
         match waiting {
-            Waiting::Request(owner, _) => self.transmit(now, owner, destination, out),
-            Waiting::Ack { client, to_tag, request, .. } => {
+            Waiting::Request(owner, next_hop) => self.launch_request(now, owner, next_hop, destination, out),
+            Waiting::Ack { client, to_tag, request, next_hop } => {
+                let destination = self.for_ack(&request, destination);
                 // A failure costs no more than a lost ACK: the peer repeats its 2xx.
                 let _ = self.layer.acknowledge(now, client, &to_tag, *request, destination, &mut self.layer_outputs);
-                self.pump(now, out);
+                self.pump_to(now, destination, &next_hop.domain, out);
             }
         }
     }
 
-    fn transmit(&mut self, now: Time, owner: Owner, destination: Destination, out: &mut Vec<Output>) {
+    /// The path to an address. A URI that asks for no transport may be reached by TCP where UDP is off.
+    pub(super) fn destination(&self, next_hop: &NextHop, address: SocketAddr) -> Option<Destination> {
+        let by_tcp = || self.faces.toward(Transport::Tcp, address).filter(|_| !next_hop.asked);
+        self.faces.toward(next_hop.transport, address).or_else(by_tcp)
+    }
+
+    fn launch_request(
+        &mut self,
+        now: Time,
+        owner: Owner,
+        next_hop: NextHop,
+        mut destination: Destination,
+        out: &mut Vec<Output>,
+    ) {
+        let Some(actor) = self.actors.get_mut(&owner.call) else { return };
+        let Some(sent) = actor.sent.iter_mut().find(|sent| sent.id == owner.transaction) else { return };
+        let Some(leg) = actor.legs.iter_mut().find(|leg| leg.id == sent.leg) else { return };
+        sent.by_udp = None;
+        if leg.takes_tcp != Some(false)
+            && let Some(by_tcp) = for_its_size(&self.faces, &sent.request, destination)
+        {
+            leg.takes_tcp = Some(true);
+            sent.by_udp = Some(std::mem::replace(&mut destination, by_tcp));
+        }
+        if sent.request.method == Method::Invite {
+            leg.way = Some(Way { next_hop: next_hop.clone(), destination });
+        }
+        self.transmit(now, owner, destination, &next_hop.domain, out);
+    }
+
+    fn transmit(&mut self, now: Time, owner: Owner, destination: Destination, domain: &Host, out: &mut Vec<Output>) {
         let Some(actor) = self.actors.get_mut(&owner.call) else { return };
         let Some(sent) = actor.sent.iter_mut().find(|sent| sent.id == owner.transaction) else { return };
         let leg = actor.legs.iter().find(|leg| leg.id == sent.leg);
         if carries_contact(&sent.request.method)
             && let Some(face) = self.faces.get(destination.local)
         {
-            let user = leg.and_then(|leg| leg.contact_user.as_ref()).map(|user| format!("{user}@")).unwrap_or_default();
-            sent.request.headers.set(HeaderName::Contact, format!("<sip:{user}{}>", face.sent_by()));
+            let user = leg.and_then(|leg| leg.contact_user.as_deref());
+            sent.request.headers.set(HeaderName::Contact, face.contact(user, is_secure(&sent.request)));
         }
         let (leg, method) = (sent.leg, sent.request.method.clone());
         match self.layer.send(now, sent.request.clone(), destination, owner, &mut self.layer_outputs) {
             Ok(client) => {
                 sent.progress = Progress::Pending(client);
                 actor.note(now, leg, true, What::Request(method));
-                self.pump(now, out);
+                self.pump_to(now, destination, domain, out);
             }
             Err(_) => self.fail(now, owner, FailureReason::Refused, out),
         }
+    }
+
+    /// As [`Shard::pump`], and what leaves for this destination is for this domain alone.
+    pub(super) fn pump_to(&mut self, now: Time, to: Destination, to_domain: &Host, out: &mut Vec<Output>) {
+        let before = out.len();
+        self.pump(now, out);
+        for output in out.iter_mut().skip(before).filter(|_| to.transport == Transport::Tls) {
+            if let Output::Transmit { destination, domain, .. } = output
+                && *destination == to
+            {
+                *domain = Some(to_domain.clone());
+            }
+        }
+    }
+
+    /// Sends by UDP what went by TCP for its size and found nobody there. Whether it did.
+    pub(super) fn send_by_udp(&mut self, now: Time, owner: Owner, out: &mut Vec<Output>) -> bool {
+        let Some(actor) = self.actors.get_mut(&owner.call) else { return false };
+        let Some(sent) = actor.sent.iter_mut().find(|sent| sent.id == owner.transaction) else { return false };
+        let Some(destination) = sent.by_udp.take() else { return false };
+        let Some(leg) = actor.legs.iter_mut().find(|leg| leg.id == sent.leg) else { return false };
+        leg.takes_tcp = Some(false);
+        if leg.state == LegState::Cancelled && sent.request.method == Method::Invite {
+            return false; // given up before it left
+        }
+        if sent.request.method == Method::Invite
+            && let Some(way) = &mut leg.way
+        {
+            way.destination = destination;
+        }
+        let domain = sent.next_hop.as_ref().map(|next_hop| next_hop.domain.clone());
+        let Some(domain) = domain else { return false };
+        self.transmit(now, owner, destination, &domain, out);
+        true
+    }
+
+    /// The path of an ACK of a 2xx. It cannot be tried again by UDP, so for its size it changes only to a peer that
+    /// has taken something by TCP.
+    fn for_ack(&self, ack: &Request, destination: Destination) -> Destination {
+        let owner = ack.headers.from_tag().and_then(|tag| self.dialogs.get(&tag));
+        let leg = owner.and_then(|(call, id)| self.actors.get(call)?.legs.iter().find(|leg| leg.id == *id));
+        let takes_tcp = leg.is_some_and(|leg| leg.takes_tcp == Some(true));
+        for_its_size(&self.faces, ack, destination).filter(|_| takes_tcp).unwrap_or(destination)
     }
 
     fn give_up(&mut self, now: Time, waiting: Waiting, reason: FailureReason, out: &mut Vec<Output>) {
@@ -234,6 +323,19 @@ impl Shard {
             self.pump(now, out);
         }
     }
+}
+
+/// The path by TCP for a request that is too large for UDP (RFC 3261 §18.1.1), when we have TCP.
+fn for_its_size(faces: &Faces, request: &Request, destination: Destination) -> Option<Destination> {
+    if destination.transport != Transport::Udp {
+        return None;
+    }
+    let by_tcp = faces.toward(Transport::Tcp, destination.remote)?;
+    let sent_by = faces.get(destination.local)?.sent_by().len();
+    let contact = if carries_contact(&request.method) { sent_by } else { 0 };
+    let fields = request.headers.iter().map(|(name, value)| name.as_str().len() + value.as_bytes().len() + 4);
+    let size = request.uri.len() + fields.sum::<usize>() + request.body.len() + sent_by + contact + VIA_BYTES;
+    (size > UDP_REQUEST_BYTES_MAX).then_some(by_tcp)
 }
 
 /// Puts credentials on a request; those for other realms, of other proxies on the way, stay.

@@ -1,6 +1,7 @@
 //! `/metrics` in the Prometheus text format, version 0.0.4.
 
 use super::Admin;
+use crate::switch::Counters;
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -126,6 +127,23 @@ fn logins(admin: &Admin, out: &mut Exposition) {
     }
 }
 
+fn connections(counters: &Counters, out: &mut Exposition) {
+    let name = "plugboard_sip_connections_open";
+    out.family(name, "gauge", "TCP and TLS connections that are up or being made.");
+    out.sample(name, &[], counters.connections_open);
+    let name = "plugboard_sip_connections_total";
+    out.family(name, "counter", "TCP and TLS connections, by what became of them.");
+    for (what, number) in [
+        ("accepted", counters.connections_accepted),
+        ("opened", counters.connections_opened),
+        ("turned_away", counters.connections_turned_away),
+        ("cut_off", counters.connections_cut_off),
+        ("failed", counters.connections_failed),
+    ] {
+        out.sample(name, &[("what", what)], number);
+    }
+}
+
 fn switch(admin: &Admin, out: &mut Exposition) {
     let counters = admin.switch.counters();
     let families = [
@@ -152,6 +170,7 @@ fn switch(admin: &Admin, out: &mut Exposition) {
         out.family(name, "counter", help);
         out.sample(name, &[], value);
     }
+    connections(&counters, out);
     let name = "plugboard_call_actors";
     out.family(name, "gauge", "Calls that are up, or whose last messages are on their way.");
     out.sample(name, &[], counters.calls);

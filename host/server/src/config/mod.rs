@@ -21,8 +21,16 @@
 //! connections_max = 1024                # of one listener; more wait until one closes
 //!
 //! [sip]
-//! udp = "0.0.0.0:5060"                  # or several: ["0.0.0.0:5060", "[::]:5060"]
+//! udp = "0.0.0.0:5060"                  # or several: ["0.0.0.0:5060", "[::]:5060"]; [] for none
+//! tcp = "0.0.0.0:5060"                  # none by default; needed to call by TCP, too
+//! tls = "0.0.0.0:5061"                  # the same for TLS
 //! advertise = "203.0.113.7"             # what Via and Contact say instead of the socket's own address
+//! certificate = "sip.pem"               # with key = "sip.key"; without them the self-signed pair of the state folder
+//! ca = "peers.pem"                      # who vouches for peers that are called by TLS; by default those of the system
+//! client_ca = "phones.pem"              # peers that connect by TLS must have a certificate of these
+//! idle_timeout_seconds = 600            # a TCP or TLS connection on which nothing is said
+//! connections_max = 4096                # that peers made, at once
+//! connections_per_source_max = 256      # that peers made from one address
 //!
 //! [engine]
 //! event_deadline_ms = 50                # how long call logic may think about one event
@@ -135,8 +143,24 @@ pub struct HttpLimits {
 /// `[sip]`
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SipConfig {
-    /// At least one.
+    /// At least one address among the three.
     pub udp: Vec<SocketAddr>,
+    /// TCP.
+    pub tcp: Vec<SocketAddr>,
+    /// TLS.
+    pub tls: Vec<SocketAddr>,
+    /// What we show over TLS, as PEM files; none: the self-signed pair in `state_dir`.
+    pub certificate: Option<CertificateFiles>,
+    /// Who vouches for the peers that we connect to, as a PEM file; none: whom the system trusts.
+    pub ca: Option<PathBuf>,
+    /// Who vouches for the peers that connect to us; none: they need no certificate.
+    pub client_ca: Option<PathBuf>,
+    /// For a connection without anything said.
+    pub idle_timeout: Duration,
+    /// Connections that peers made, at once, in number.
+    pub connections_max: usize,
+    /// Connections that peers made from one address, at once, in number.
+    pub connections_per_source_max: usize,
     /// Host name or address for Via and Contact.
     pub advertise: Option<String>,
 }

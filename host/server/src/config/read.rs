@@ -37,7 +37,7 @@ fn whole(file: &Path, folder: &Path, mut root: Table<'_>) -> Config {
     let state_dir = root.text("state_dir", "write a folder: state_dir = \"plugboard-data\"", path);
     let drain_timeout = seconds(&mut root, "drain_timeout_seconds", 30);
     let http = http(root.table("http"), folder);
-    let sip = sip(root.table("sip"));
+    let sip = sip(root.table("sip"), folder);
     let engine = engine(root.table("engine"));
     let log = log(root.table("log"));
     let tenants = tenants(&mut root, folder);
@@ -56,20 +56,10 @@ fn http(table: Option<Table<'_>>, folder: &Path) -> HttpConfig {
         "off" => Some(None),
         address => address.parse().ok().map(Some),
     };
-    let path = |text: &str| Some(folder.join(text));
     let https = table.text("https", "write https = \"0.0.0.0:6666\", or \"off\"", listener).unwrap_or(Some(https));
     let digest = table.text("digest", "write digest = \"0.0.0.0:6667\", or \"off\"", listener).unwrap_or(Some(digest));
     let admin = table.text("admin", "write admin = \"127.0.0.1:6668\"", |text| text.parse().ok()).unwrap_or(admin);
-    let certificate = table.text("certificate", "write the name of a PEM file: certificate = \"server.pem\"", path);
-    let key = table.text("key", "write the name of a PEM file: key = \"server.key\"", path);
-    let certificate = match (certificate, key) {
-        (Some(certificate), Some(key)) => Some(CertificateFiles { certificate, key }),
-        (None, None) => None,
-        _ => {
-            table.wrong("`certificate` and `key` go together: write both, or neither for a self-signed pair");
-            None
-        }
-    };
+    let certificate = certificate(&mut table, folder);
     let standard = HttpLimits::default();
     limits.handshake_timeout = seconds(&mut table, "handshake_timeout_seconds", standard.handshake_timeout.as_secs());
     limits.header_timeout = seconds(&mut table, "header_timeout_seconds", standard.header_timeout.as_secs());
@@ -102,22 +92,67 @@ impl Default for EngineConfig {
     }
 }
 
-fn sip(table: Option<Table<'_>>) -> SipConfig {
-    let standard = SipConfig { udp: vec![local("0.0.0.0", 5060)], advertise: None };
-    let Some(mut table) = table else { return standard };
-    let udp = table.texts("udp", "write an address and port: udp = \"0.0.0.0:5060\"", |text| text.parse().ok());
-    let wanted = "write the host name or address that phones can reach: advertise = \"203.0.113.7\"";
-    let advertise = table.text("advertise", wanted, |text| is_host(text).then(|| text.to_owned()));
-    for later in ["tcp", "tls"] {
-        if let Some(value) = table.get(later) {
-            value.wrong("this version speaks SIP over UDP only: remove the line");
+impl Default for SipConfig {
+    fn default() -> Self {
+        Self {
+            udp: vec![local("0.0.0.0", 5060)],
+            tcp: Vec::new(),
+            tls: Vec::new(),
+            certificate: None,
+            ca: None,
+            client_ca: None,
+            idle_timeout: Duration::from_secs(600),
+            connections_max: plugboard_sip::connections::ACCEPTED_MAX,
+            connections_per_source_max: plugboard_sip::connections::PER_SOURCE_MAX,
+            advertise: None,
         }
     }
-    if udp.as_ref().is_some_and(Vec::is_empty) {
-        table.wrong("`udp` needs at least one address");
+}
+
+fn sip(table: Option<Table<'_>>, folder: &Path) -> SipConfig {
+    let mut sip = SipConfig::default();
+    let Some(mut table) = table else { return sip };
+    let path = |text: &str| Some(folder.join(text));
+    let address = |text: &str| text.parse().ok();
+    let udp = table.texts("udp", "write an address and port: udp = \"0.0.0.0:5060\"", address);
+    let tcp = table.texts("tcp", "write an address and port: tcp = \"0.0.0.0:5060\"", address);
+    let tls = table.texts("tls", "write an address and port: tls = \"0.0.0.0:5061\"", address);
+    let has_udp = udp.as_ref().is_none_or(|udp| !udp.is_empty());
+    sip.udp = udp.unwrap_or(sip.udp);
+    sip.tcp = tcp.unwrap_or_default();
+    sip.tls = tls.unwrap_or_default();
+    if !has_udp && sip.tcp.is_empty() && sip.tls.is_empty() {
+        table.wrong("`udp` needs at least one address where there is none for `tcp` and `tls`");
     }
+    let wanted = "write the host name or address that phones can reach: advertise = \"203.0.113.7\"";
+    sip.advertise = table.text("advertise", wanted, |text| is_host(text).then(|| text.to_owned()));
+    sip.certificate = certificate(&mut table, folder);
+    sip.ca = table.text("ca", "write the name of a PEM file: ca = \"peers.pem\"", path);
+    sip.client_ca = table.text("client_ca", "write the name of a PEM file: client_ca = \"phones.pem\"", path);
+    let of_tls = sip.certificate.is_some() || sip.ca.is_some() || sip.client_ca.is_some();
+    if of_tls && sip.tls.is_empty() {
+        table.wrong("certificates are for TLS: write tls = \"0.0.0.0:5061\", or leave them out");
+    }
+    sip.idle_timeout = seconds(&mut table, "idle_timeout_seconds", sip.idle_timeout.as_secs());
+    number(&mut table, "connections_max", 1..=1_000_000, &mut sip.connections_max);
+    number(&mut table, "connections_per_source_max", 1..=1_000_000, &mut sip.connections_per_source_max);
     table.finish();
-    SipConfig { udp: udp.unwrap_or(standard.udp), advertise }
+    sip
+}
+
+/// `certificate` and `key`.
+fn certificate(table: &mut Table<'_>, folder: &Path) -> Option<CertificateFiles> {
+    let path = |text: &str| Some(folder.join(text));
+    let certificate = table.text("certificate", "write the name of a PEM file: certificate = \"server.pem\"", path);
+    let key = table.text("key", "write the name of a PEM file: key = \"server.key\"", path);
+    match (certificate, key) {
+        (Some(certificate), Some(key)) => Some(CertificateFiles { certificate, key }),
+        (None, None) => None,
+        _ => {
+            table.wrong("`certificate` and `key` go together: write both, or neither for a self-signed pair");
+            None
+        }
+    }
 }
 
 fn engine(table: Option<Table<'_>>) -> EngineConfig {

@@ -16,6 +16,15 @@ connections_max = 7
 
 [sip]
 udp = ["127.0.0.1:5", "[::1]:6"]
+tcp = "127.0.0.1:5"
+tls = ["127.0.0.1:7", "[::1]:7"]
+certificate = "sip.pem"
+key = "sip.key"
+ca = "peers.pem"
+client_ca = "/etc/phones.pem"
+idle_timeout_seconds = 60
+connections_max = 100
+connections_per_source_max = 10
 advertise = "203.0.113.7"
 
 [engine]
@@ -77,8 +86,20 @@ fn a_whole_file_is_read() {
         ..HttpLimits::default()
     };
     assert_eq!(config.http.limits, limits);
-    assert_eq!(config.sip.udp.len(), 2);
-    assert_eq!(config.sip.advertise.as_deref(), Some("203.0.113.7"));
+    let address = |text: &str| text.parse().expect("an address");
+    let sip = SipConfig {
+        udp: vec![address("127.0.0.1:5"), address("[::1]:6")],
+        tcp: vec![address("127.0.0.1:5")],
+        tls: vec![address("127.0.0.1:7"), address("[::1]:7")],
+        certificate: Some(CertificateFiles { certificate: "/etc/sip.pem".into(), key: "/etc/sip.key".into() }),
+        ca: Some("/etc/peers.pem".into()),
+        client_ca: Some("/etc/phones.pem".into()),
+        idle_timeout: Duration::from_secs(60),
+        connections_max: 100,
+        connections_per_source_max: 10,
+        advertise: Some("203.0.113.7".to_owned()),
+    };
+    assert_eq!(config.sip, sip);
     let engine = EngineConfig { event_deadline: Duration::from_millis(20), memory_bytes: 2_000_000 };
     assert_eq!(config.engine, engine);
     let granted = config.tenants.iter().map(|tenant| (tenant.wasi, tenant.memory_bytes));
@@ -127,7 +148,7 @@ nonsense = 1
 key = "only.key"
 [sip]
 udp = ["0.0.0.0:5060", "nowhere"]
-tcp = "0.0.0.0:5060"
+tcp = 5060
 [engine]
 event_deadline_ms = 0
 [log]
@@ -150,7 +171,7 @@ pins = "1"
         ":4: http.admin: write admin = \"127.0.0.1:6668\"",
         ":5: http.nonsense: there is no such key; known here: https, digest,",
         ":8: sip.udp[1]: write an address and port",
-        ":9: sip.tcp: this version speaks SIP over UDP only",
+        ":9: sip.tcp: write an address and port",
         ":11: engine.event_deadline_ms: write a whole number from 5 to 10000",
         ":13: log.format: write \"text\" or \"json\"",
         ":15: tenants.\"example.com\".outbound_proxy: write a SIP URI",
@@ -165,6 +186,21 @@ pins = "1"
         assert!(found.starts_with(&expected), "{found}\nshould begin with\n{expected}");
     }
     assert_eq!(found.len(), expected.len(), "{found:#?}");
+}
+
+#[test]
+fn sip_needs_an_address_and_tls_for_certificates() {
+    let sip = |text: &str| parse(&format!("{SMALLEST}\n[sip]\n{text}"));
+    assert!(sip("udp = []\ntcp = \"0.0.0.0:5060\"").is_ok());
+    assert!(sip("tls = \"[::]:5061\"").is_ok_and(|config| config.sip.udp.len() == 1 && config.sip.tls.len() == 1));
+    for (text, expected) in [
+        ("udp = []", "`udp` needs at least one address"),
+        ("ca = \"ca.pem\"", "certificates are for TLS"),
+        ("tls = \"[::]:5061\"\nkey = \"sip.key\"", "`certificate` and `key` go together"),
+    ] {
+        let error = sip(text).expect_err(text).to_string();
+        assert!(error.contains(expected), "{error}");
+    }
 }
 
 #[test]

@@ -1,7 +1,9 @@
-//! The certificate of the HTTPS listener: the operator's, or a self-signed one that is made once and kept.
+//! The certificates of the HTTPS listener and of SIP over TLS: the operator's, or a self-signed one that is made once
+//! and kept.
 
-use crate::config::CertificateFiles;
+use crate::config::{CertificateFiles, SipConfig};
 use crate::state_dir::{self, StateDir};
+use plugboard_net::tls::{Tls, TlsError, TlsMaterial};
 use rustls::ServerConfig;
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject as _;
@@ -23,6 +25,9 @@ pub enum CertificateError {
     /// Certificate and key do not go together, or are of a kind that cannot be served.
     #[error("the certificate cannot be used: {0}")]
     Pair(#[from] rustls::Error),
+    /// Certificates that SIP over TLS cannot use.
+    #[error(transparent)]
+    Sip(#[from] TlsError),
     /// A self-signed pair could not be made.
     #[error("a self-signed certificate could not be made: {0}")]
     Make(#[from] rcgen::Error),
@@ -41,18 +46,39 @@ pub fn server_tls(
     state_dir: &StateDir,
     names: Vec<String>,
 ) -> Result<Arc<ServerConfig>, CertificateError> {
-    let files = match files {
-        Some(files) => files.clone(),
-        None => self_signed(state_dir, names)?,
-    };
-    let chain = read_chain(&files.certificate)?;
-    let key = PrivateKeyDer::from_pem_file(&files.key).map_err(|error| unreadable(&files.key, &error))?;
+    let (chain, key) = pair(files, state_dir, names)?;
     let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()?
         .with_no_client_auth()
         .with_single_cert(chain, key)?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(Arc::new(config))
+}
+
+/// TLS for SIP, with the pair as in [`server_tls`].
+///
+/// # Errors
+/// When there is no certificate to use, or a file of authorities cannot be used.
+pub fn sip_tls(sip: &SipConfig, state_dir: &StateDir, names: Vec<String>) -> Result<Tls, CertificateError> {
+    let (chain, key) = pair(sip.certificate.as_ref(), state_dir, names)?;
+    let authorities = |file: &Option<PathBuf>| file.as_deref().map(read_chain).transpose();
+    let (authorities, client_authorities) = (authorities(&sip.ca)?, authorities(&sip.client_ca)?);
+    Ok(Tls::new(TlsMaterial { chain, key, authorities, client_authorities })?)
+}
+
+type Pair = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
+
+fn pair(
+    files: Option<&CertificateFiles>,
+    state_dir: &StateDir,
+    names: Vec<String>,
+) -> Result<Pair, CertificateError> {
+    let files = match files {
+        Some(files) => files.clone(),
+        None => self_signed(state_dir, names)?,
+    };
+    let key = PrivateKeyDer::from_pem_file(&files.key).map_err(|error| unreadable(&files.key, &error))?;
+    Ok((read_chain(&files.certificate)?, key))
 }
 
 fn read_chain(file: &Path) -> Result<Vec<CertificateDer<'static>>, CertificateError> {

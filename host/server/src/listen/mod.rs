@@ -9,7 +9,7 @@ mod certificate;
 mod connection;
 
 pub use body::{BodyError, read_body};
-pub use certificate::{CertificateError, server_tls};
+pub use certificate::{CertificateError, server_tls, sip_tls};
 
 use crate::config::HttpLimits;
 use activity::Activity;

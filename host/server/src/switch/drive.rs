@@ -5,7 +5,6 @@ use plugboard_calls::contract::LogLevel;
 use plugboard_calls::shard::{CallRef, Finished, Job, LookupId, NextHop, Output, Shard};
 use plugboard_calls::stage::LogLine;
 use plugboard_sip::time::Time;
-use plugboard_sip::transaction::ClientId;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -83,11 +82,12 @@ impl Switch {
     fn let_out(self: &Arc<Self>, index: u8, outputs: Vec<Output>) {
         for output in outputs {
             match output {
-                Output::Transmit { destination, bytes, client } => {
+                Output::Transmit { destination, domain, bytes, client } => {
                     self.counters.datagrams_sent.fetch_add(1, Ordering::Relaxed);
-                    if let Err(error) = self.sockets.send(destination, &bytes) {
-                        tracing::debug!(peer = %destination.remote, %error, "a message could not be sent");
-                        self.send_failed(index, client);
+                    let ticket = client.map(|client| (index, client));
+                    if let Err(failure) = self.sockets.send(self, destination, domain, bytes, ticket) {
+                        tracing::debug!(peer = %destination.remote, %failure, "a message could not be sent");
+                        self.send_failed(index, client, failure);
                     }
                 }
                 Output::Resolve { lookup, next_hop } => self.look_up(index, lookup, next_hop),
@@ -98,16 +98,6 @@ impl Switch {
                 }
             }
         }
-    }
-
-    fn send_failed(self: &Arc<Self>, index: u8, client: Option<ClientId>) {
-        self.counters.sends_failed.fetch_add(1, Ordering::Relaxed);
-        let Some(client) = client else { return };
-        // Not from here: this thread may be in the middle of an event of the same call.
-        let switch = self.clone();
-        self.runtime.spawn_blocking(move || {
-            switch.with_shard(index, |shard, now, out| shard.transport_failed(now, client, out));
-        });
     }
 
     fn look_up(self: &Arc<Self>, index: u8, lookup: LookupId, next_hop: NextHop) {

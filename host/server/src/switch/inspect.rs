@@ -31,6 +31,12 @@ pub struct Counters {
     pub datagrams_sent: u64,
     pub datagrams_refused: u64,
     pub sends_failed: u64,
+    pub connections_open: u64,
+    pub connections_accepted: u64,
+    pub connections_opened: u64,
+    pub connections_turned_away: u64,
+    pub connections_cut_off: u64,
+    pub connections_failed: u64,
     pub requests_outside_dialogs: u64,
     pub stray_messages: u64,
     pub forks_ended: u64,
@@ -86,7 +92,15 @@ impl Switch {
     /// Counts since start.
     pub fn counters(&self) -> Counters {
         let value = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let streams = self.sockets.streams();
+        let of_streams = streams.counters();
         let mut sum = Counters {
+            connections_open: streams.open_connections() as u64,
+            connections_accepted: value(&of_streams.accepted),
+            connections_opened: value(&of_streams.opened),
+            connections_turned_away: value(&of_streams.turned_away),
+            connections_cut_off: value(&of_streams.cut_off),
+            connections_failed: value(&of_streams.failed),
             datagrams_received: value(&self.counters.datagrams_received),
             datagrams_sent: value(&self.counters.datagrams_sent),
             datagrams_refused: value(&self.counters.datagrams_refused),

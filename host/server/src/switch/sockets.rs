@@ -1,18 +1,28 @@
 //! The SIP sockets, and the faces under which peers reach them.
 
-use super::{SwitchConfig, SwitchError};
+use super::{Switch, SwitchConfig, SwitchError, lock};
+use bytes::Bytes;
 use plugboard_calls::shard::{Face, Faces};
+use plugboard_net::streams::{SendFailure, StreamHandler, Streams};
+use plugboard_net::tcp;
 use plugboard_net::udp::{UdpListener, address_toward};
 use plugboard_sip::host::Host;
 use plugboard_sip::text::Text;
 use plugboard_sip::transport::{Destination, Transport};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::{Arc, Mutex};
+use tokio::net::TcpListener;
 
-/// All sockets.
+/// All sockets. Each listener has a number: those of UDP come first.
 pub(super) struct Sockets {
-    listeners: Vec<UdpListener>,
+    datagrams: Vec<UdpListener>,
+    streams: Arc<Streams<Switch>>,
+    /// The listeners of TCP and TLS until they are served, with their numbers.
+    unserved: Mutex<Vec<(usize, TcpListener)>>,
     faces: Faces,
+    /// What each listener is bound to.
+    bound: Vec<(Transport, SocketAddr)>,
     /// The listener of each face.
     listener_of: Vec<usize>,
 }
@@ -20,47 +30,98 @@ pub(super) struct Sockets {
 impl Sockets {
     pub fn bind(config: &SwitchConfig) -> Result<Self, SwitchError> {
         let advertised = config.advertise.as_deref().map(parse_advertise).transpose()?;
-        let mut listeners = Vec::new();
+        let mut sockets = Self {
+            datagrams: Vec::new(),
+            streams: Streams::new(config.streams, config.certificates.clone()),
+            unserved: Mutex::default(),
+            faces: Faces::default(),
+            bound: Vec::new(),
+            listener_of: Vec::new(),
+        };
         let mut faces = Vec::new();
-        let mut listener_of = Vec::new();
-        for address in &config.udp {
-            let listener =
-                UdpListener::bind(*address).map_err(|source| SwitchError::Bind { address: *address, source })?;
-            for face in faces_of(listener.address(), advertised.as_ref()) {
+        let tls = config.tls.iter().filter(|_| config.certificates.is_some());
+        let wanted = (config.udp.iter().map(|address| (Transport::Udp, *address)))
+            .chain(config.tcp.iter().map(|address| (Transport::Tcp, *address)))
+            .chain(tls.map(|address| (Transport::Tls, *address)));
+        for (transport, address) in wanted {
+            let failed = |source| SwitchError::Bind { transport, address, source };
+            let bound = sockets.bind_one(transport, address).map_err(failed)?;
+            for face in faces_of(transport, bound, advertised.as_ref()) {
                 faces.push(face);
-                listener_of.push(listeners.len());
+                sockets.listener_of.push(sockets.bound.len());
             }
-            listeners.push(listener);
+            sockets.bound.push((transport, bound));
         }
-        Ok(Self { listeners, faces: Faces::new(faces), listener_of })
+        sockets.faces = Faces::new(faces);
+        Ok(sockets)
     }
 
-    pub fn listeners(&self) -> &[UdpListener] {
-        &self.listeners
+    fn bind_one(&mut self, transport: Transport, address: SocketAddr) -> io::Result<SocketAddr> {
+        if transport == Transport::Udp {
+            let listener = UdpListener::bind(address)?;
+            let bound = listener.address();
+            self.datagrams.push(listener);
+            return Ok(bound);
+        }
+        let listener = tcp::listen(address)?;
+        let bound = listener.local_addr()?;
+        lock(&self.unserved).push((self.bound.len(), listener));
+        Ok(bound)
+    }
+
+    /// Lets peers connect.
+    pub fn serve(&self, switch: &Arc<Switch>) {
+        for (number, listener) in std::mem::take(&mut *lock(&self.unserved)) {
+            self.streams.serve(listener, number, switch);
+        }
+    }
+
+    /// The sockets of UDP; the place in the list is the number of the listener.
+    pub fn datagrams(&self) -> &[UdpListener] {
+        &self.datagrams
+    }
+
+    pub fn streams(&self) -> &Streams<Switch> {
+        &self.streams
     }
 
     pub fn faces(&self) -> &Faces {
         &self.faces
     }
 
-    pub fn addresses(&self) -> Vec<SocketAddr> {
-        self.listeners.iter().map(UdpListener::address).collect()
+    /// The addresses that were bound for a transport.
+    pub fn addresses(&self, transport: Transport) -> Vec<SocketAddr> {
+        self.bound.iter().filter(|(of, _)| *of == transport).map(|(_, address)| *address).collect()
     }
 
-    /// The path on which a datagram came: a later message to that peer leaves by the same socket.
+    /// The path on which something came: a later message to that peer leaves by the same socket.
     pub fn path(&self, listener: usize, remote: SocketAddr) -> Option<Destination> {
         let near = |local: &usize| self.face_is_near(*local, remote);
         let own = || (0..self.listener_of.len()).filter(|local| self.listener_of.get(*local) == Some(&listener));
         let local = own().find(near).or_else(|| own().next())?;
-        Some(Destination { transport: Transport::Udp, remote, local: u8::try_from(local).ok()? })
+        let (transport, _) = *self.bound.get(listener)?;
+        Some(Destination { transport, remote, local: u8::try_from(local).ok()? })
     }
 
-    pub fn send(&self, destination: Destination, bytes: &[u8]) -> io::Result<()> {
-        let listener = self.listener_of.get(usize::from(destination.local)).and_then(|at| self.listeners.get(*at));
-        match listener {
-            Some(listener) => listener.send(bytes, destination.remote),
-            None => Err(io::ErrorKind::AddrNotAvailable.into()),
+    /// Sends a message; `domain` and the ticket are for [`Streams::send`].
+    pub fn send(
+        &self,
+        switch: &Arc<Switch>,
+        destination: Destination,
+        domain: Option<Host>,
+        bytes: Bytes,
+        ticket: Option<<Switch as StreamHandler>::Ticket>,
+    ) -> Result<(), SendFailure> {
+        let number = self.listener_of.get(usize::from(destination.local)).copied().ok_or(SendFailure::NoConnection)?;
+        if destination.transport == Transport::Udp {
+            let listener = self.datagrams.get(number).ok_or(SendFailure::NoConnection)?;
+            return listener.send(&bytes, destination.remote).map_err(|error| {
+                tracing::debug!(peer = %destination.remote, %error, "a datagram could not be sent");
+                SendFailure::Broken
+            });
         }
+        let own = self.bound.get(number).map(|(_, address)| address.ip()).filter(|ip| !ip.is_unspecified());
+        self.streams.send(switch, destination, domain, own, bytes, ticket)
     }
 
     fn face_is_near(&self, local: usize, remote: SocketAddr) -> bool {
@@ -69,15 +130,18 @@ impl Sockets {
     }
 }
 
-/// The faces of one socket: its address, or for a wildcard the address towards the world and the loopback.
-fn faces_of(bound: SocketAddr, advertised: Option<&(Host, Option<u16>)>) -> Vec<Face> {
+/// The faces of one socket: its address, or for a wildcard the address towards the world and the loopback. A port that
+/// is advertised is that of UDP and TCP, which share one by custom; TLS keeps its own.
+fn faces_of(transport: Transport, bound: SocketAddr, advertised: Option<&(Host, Option<u16>)>) -> Vec<Face> {
     let face = |address: SocketAddr| {
         let advertised = advertised.filter(|_| !address.ip().is_loopback() || !bound.ip().is_unspecified());
         let (host, port) = match advertised {
-            Some((host, port)) => (host.clone(), port.unwrap_or(address.port())),
-            None => (host_of(address.ip()), address.port()),
+            Some((host, port)) => {
+                (host.clone(), port.filter(|_| transport != Transport::Tls).unwrap_or(address.port()))
+            }
+            None => (Host::from(address.ip()), address.port()),
         };
-        Face { transport: Transport::Udp, address, host, port }
+        Face { transport, address, host, port }
     };
     if !bound.ip().is_unspecified() {
         return vec![face(bound)];
@@ -90,13 +154,6 @@ fn faces_of(bound: SocketAddr, advertised: Option<&(Host, Option<u16>)>) -> Vec<
     };
     let outward = address_toward(bound, world).ok().filter(|address| !address.ip().is_loopback());
     outward.into_iter().chain([SocketAddr::new(loopback, bound.port())]).map(face).collect()
-}
-
-fn host_of(ip: IpAddr) -> Host {
-    match ip {
-        IpAddr::V4(ip) => Host::V4(ip),
-        IpAddr::V6(ip) => Host::V6(ip),
-    }
 }
 
 /// `host` or `host:port`; an IPv6 address in brackets.
@@ -129,14 +186,27 @@ mod tests {
 
     #[test]
     fn a_bound_address_is_the_face_of_its_socket() {
-        let faces = faces_of("127.0.0.1:5060".parse().expect("an address"), None);
+        let faces = faces_of(Transport::Tcp, "127.0.0.1:5060".parse().expect("an address"), None);
         assert_eq!(faces.iter().map(Face::sent_by).collect::<Vec<_>>(), ["127.0.0.1:5060"]);
     }
 
     #[test]
     fn a_wildcard_has_the_loopback_for_peers_there_whatever_is_advertised() {
         let advertised = (Host::parse(&Text::from("203.0.113.7")).expect("a host"), None);
-        let faces = faces_of("0.0.0.0:5060".parse().expect("an address"), Some(&advertised));
+        let faces = faces_of(Transport::Udp, "0.0.0.0:5060".parse().expect("an address"), Some(&advertised));
         assert_eq!(faces.last().map(Face::sent_by).as_deref(), Some("127.0.0.1:5060"));
+    }
+
+    #[test]
+    fn an_advertised_port_is_that_of_udp_and_tcp() {
+        let advertised = (Host::parse(&Text::from("pbx.example.com")).expect("a host"), Some(5070));
+        for (transport, expected) in [
+            (Transport::Udp, "pbx.example.com:5070"),
+            (Transport::Tcp, "pbx.example.com:5070"),
+            (Transport::Tls, "pbx.example.com:5061"),
+        ] {
+            let faces = faces_of(transport, "192.0.2.1:5061".parse().expect("an address"), Some(&advertised));
+            assert_eq!(faces.iter().map(Face::sent_by).collect::<Vec<_>>(), [expected]);
+        }
     }
 }

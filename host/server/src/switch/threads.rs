@@ -23,10 +23,10 @@ const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(100);
 /// Precision of the timers of calls: what is due within it is done together.
 const TICK: Duration = Duration::from_millis(5);
 
-/// Starts them all.
+/// Starts them all, and lets peers connect.
 pub(super) fn start(switch: &Arc<Switch>) -> Result<(), SwitchError> {
     let mut threads = Vec::new();
-    for listener in 0..switch.sockets.listeners().len() {
+    for listener in 0..switch.sockets.datagrams().len() {
         let turn = Arc::new(Mutex::new(()));
         for _ in 0..READERS {
             let (switch, turn) = (switch.clone(), turn.clone());
@@ -38,6 +38,7 @@ pub(super) fn start(switch: &Arc<Switch>) -> Result<(), SwitchError> {
     let keeper = Builder::new().name("sip-time".to_owned()).spawn(move || keep_time(&keeper));
     threads.push(keeper.map_err(SwitchError::Thread)?);
     lock(&switch.threads).extend(threads);
+    switch.sockets.serve(switch);
     Ok(())
 }
 
@@ -45,7 +46,7 @@ pub(super) fn start(switch: &Arc<Switch>) -> Result<(), SwitchError> {
 /// before the next one may read, so that messages take effect in the order in which they came. The guest runs after
 /// the turn is given up.
 fn read(switch: &Arc<Switch>, at: usize, turn: &Mutex<()>) {
-    let Some(listener) = switch.sockets.listeners().get(at) else { return };
+    let Some(listener) = switch.sockets.datagrams().get(at) else { return };
     let mut buffer = vec![0; DATAGRAM_BYTES_MAX];
     loop {
         let reading = lock(turn);
@@ -85,22 +86,22 @@ fn take(switch: &Arc<Switch>, listener: usize, datagram: Bytes, source: SocketAd
             switch.counters.datagrams_refused.fetch_add(1, Ordering::Relaxed);
             tracing::debug!(peer = %source, reason = %refusal.reason, "a datagram was refused");
             if let Some((destination, bytes)) = refusal.answer {
-                answer(switch, destination, &bytes);
+                answer(switch, destination, bytes);
             }
             None
         }
     }
 }
 
-fn answer(switch: &Switch, destination: Destination, bytes: &[u8]) {
+fn answer(switch: &Arc<Switch>, destination: Destination, bytes: Bytes) {
     switch.counters.datagrams_sent.fetch_add(1, Ordering::Relaxed);
-    if let Err(error) = switch.sockets.send(destination, bytes) {
+    if let Err(error) = switch.sockets.send(switch, destination, None, bytes, None) {
         tracing::debug!(peer = %destination.remote, %error, "an answer could not be sent");
     }
 }
 
 /// The shard that a message is for: responses carry it in the branch that we gave, requests in our tag.
-fn shard_of(switch: &Switch, message: &Message) -> u8 {
+pub(super) fn shard_of(switch: &Switch, message: &Message) -> u8 {
     let call_id = message.headers().get(&HeaderName::CallId).map(|value| value.as_bytes()).unwrap_or_default();
     match message {
         Message::Response(response) => {

@@ -18,7 +18,6 @@ use plugboard_server::listen::{Handler, Listener, server_tls};
 use plugboard_server::state_dir::StateDir;
 use plugboard_server::switch::{Switch, SwitchConfig};
 use plugboard_server::tenants::{Tenant, Tenants};
-use plugboard_sip::transaction::TimerValues;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
 use std::net::SocketAddr;
@@ -146,7 +145,7 @@ impl Served {
         });
         let tenants = Arc::new(Tenants::new(tenants.collect()).expect("two"));
         let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
-        let switch = SwitchConfig { udp: vec![loopback], advertise: None, timers: TimerValues::default() };
+        let switch = SwitchConfig { udp: vec![loopback], ..SwitchConfig::default() };
         let switch = Switch::start(switch).expect("starts");
         let authenticator = Arc::new(Authenticator::new([1; 32], 1));
         let (clock, (stop, stopped)) = (Clock::start(), watch::channel(false));

@@ -6,7 +6,9 @@ use std::net::SocketAddr;
 use bytes::Bytes;
 use foldhash::quality::FixedState;
 
-use crate::message::{HeaderName, Method, Request, Response, Status};
+use crate::host::Host;
+use crate::message::{HeaderName, Message, Method, Request, Response, Status};
+use crate::parse::{Limits, parse_datagram};
 use crate::transport::Destination;
 use crate::via::Via;
 
@@ -59,6 +61,19 @@ pub(super) fn response_destination(via: &Via, source: Destination) -> Destinatio
     Destination { remote: SocketAddr::new(source.remote.ip(), port), ..source }
 }
 
+/// Where a response goes when the connection that its request came by has ended (RFC 3261 §18.2.2): to the address that
+/// the request came from, at the port of sent-by, and by whom that is said to be. None for what is no response, or
+/// has no Via that names an address.
+///
+/// `maddr` is not followed here either.
+pub fn return_path(message: &Bytes, gone: Destination) -> Option<(Destination, Host)> {
+    let Ok(Message::Response(response)) = parse_datagram(message.clone(), &Limits::default()) else { return None };
+    let via = response.headers.top_via().ok()?;
+    let ip = via.received().or(via.host.address())?;
+    let port = via.port.unwrap_or(gone.transport.default_port());
+    Some((Destination { remote: SocketAddr::new(ip, port), ..gone }, via.host))
+}
+
 /// A To tag that follows from the request.
 pub(super) fn stateless_tag(request: &Request) -> String {
     let mut hasher = FixedState::default().build_hasher();
@@ -66,4 +81,30 @@ pub(super) fn stateless_tag(request: &Request) -> String {
         request.headers.get(&name).hash(&mut hasher);
     }
     format!("{:016x}", hasher.finish())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transport::Transport;
+
+    #[test]
+    fn a_response_whose_connection_is_gone_goes_to_where_its_sender_listens() {
+        let remote = "192.0.2.7:49152".parse().expect("an address");
+        let gone = Destination { transport: Transport::Tls, remote, local: 2 };
+        let path = |via: &str| {
+            let text = format!("SIP/2.0 200 OK\r\nVia: SIP/2.0/TLS {via}\r\nVia: SIP/2.0/TLS other\r\n\r\n");
+            let (path, domain) = return_path(&Bytes::from(text), gone)?;
+            assert_eq!((path.transport, path.local), (gone.transport, gone.local));
+            Some((path.remote.to_string(), domain.to_string()))
+        };
+        let found = |remote: &str, domain: &str| Some((remote.to_owned(), domain.to_owned()));
+        assert_eq!(path("192.0.2.7:5071;branch=1"), found("192.0.2.7:5071", "192.0.2.7"));
+        assert_eq!(path("p.example;received=192.0.2.7;rport=49152"), found("192.0.2.7:5061", "p.example"));
+        assert_eq!(path("p.example"), None, "no name is looked up for an answer");
+        assert_eq!(
+            return_path(&Bytes::from_static(b"BYE sip:h SIP/2.0\r\nVia: SIP/2.0/TCP 192.0.2.7\r\n\r\n"), gone),
+            None
+        );
+    }
 }

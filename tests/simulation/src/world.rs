@@ -8,6 +8,7 @@ use plugboard_calls::chance::Chance;
 use plugboard_calls::contract::*;
 use plugboard_calls::limits::Limits;
 use plugboard_calls::logic::{Breakdown, Credentials, Directory, Logic, Routed, UserRecord};
+use plugboard_calls::record::{Record, Settled};
 use plugboard_calls::shard::{Arrival, Face, Faces, Output, Shard, ShardConfig};
 use plugboard_calls::stage::{Setting, Stage, View};
 use plugboard_calls::tenant::Tenant;
@@ -41,10 +42,17 @@ pub struct World {
     answers: BTreeMap<u64, Vec<HttpResponse>>,
     exchanges: u64,
     out: Vec<Output>,
+    watcher: Option<Watcher>,
     trouble: Arc<Trouble>,
     /// Every datagram that was sent, in order: what two runs of one seed are compared by.
     pub trace: Vec<String>,
 }
+
+/// Is told of every finished event.
+pub type Watcher = Box<dyn FnMut(Record, Settled)>;
+
+/// The PIN that some calls carry to the called party, as a query writes it.
+pub const PIN: &str = "739184%2326";
 
 /// What will happen, of what does not come from the network.
 #[derive(Clone, Debug)]
@@ -112,11 +120,17 @@ impl World {
             answers: BTreeMap::new(),
             exchanges: 0,
             out: Vec::new(),
+            watcher: None,
             trouble,
             trace: Vec::new(),
         };
         world.plan(&mut chance);
         world
+    }
+
+    /// Tells `watcher` of every finished event.
+    pub fn watch(&mut self, watcher: Watcher) {
+        self.watcher = Some(watcher);
     }
 
     /// What will be asked: one to three calls, transfers of some, hang-ups of some, looks at them, and in the end the
@@ -136,7 +150,8 @@ impl World {
             let called = (calling + 1 + chance.next_u64() % u64::from(PHONES - 1)) % u64::from(PHONES);
             let path = format!("/callcontroller/p{calling}/p{called}");
             let ring = 5 + chance.next_u64() % 40;
-            let query = format!("sipMethod={mode}&timeout={ring}&resultCacheTime=3600&isForwardingAllowed=true");
+            let pin = if calling % 2 == 1 { format!("&confpin={PIN}") } else { String::new() };
+            let query = format!("sipMethod={mode}&timeout={ring}&resultCacheTime=3600&isForwardingAllowed=true{pin}");
             at(Duration::from_secs(20), self, Asking { method: "POST", path: path.clone(), query }, chance);
             for _ in 0..chance.next_u64() % 3 {
                 let target = chance.next_u64() % u64::from(PHONES);
@@ -226,7 +241,11 @@ impl World {
                     None | Some(Breakdown::Trap(_)) => {}
                     Some(other) => panic!("the controller broke down: {other} at {:?}", finished.event()),
                 }
-                self.shard.finish(self.now, finished, &mut self.out);
+                let record = self.watcher.is_some().then(|| finished.record());
+                let settled = self.shard.finish(self.now, finished, &mut self.out);
+                if let (Some(watcher), Some(record)) = (&mut self.watcher, record) {
+                    watcher(record, settled);
+                }
                 self.let_out();
                 job = self.shard.proceed(self.now, call);
             }

@@ -1,0 +1,28 @@
+//! The journal: every event of every call with all that it takes to run it again, and what came of it; and the
+//! replay, which runs recorded calls against other call logic and says what would have gone differently.
+//!
+//! - [`Journal`] takes a [`Record`](plugboard_calls::record::Record) of each finished event without waiting and
+//!   without touching a disk; one thread writes them, as JSON lines ([`line`]), into a folder per tenant that is bounded
+//!   in bytes and age.
+//! - [`read`] reads such files, or the last calls of a tenant.
+//! - [`Replay`] runs the events of each call in their order, with the recorded time, chance, principal, view
+//!   and answers, and with a state that the candidate carries forward itself.
+//!
+//! Secrets are left out: see [`mask`] for which, and for what it cannot know.
+
+#![forbid(unsafe_code)]
+
+mod files;
+pub mod line;
+pub mod mask;
+pub mod read;
+mod render;
+pub mod replay;
+mod report;
+mod rerun;
+mod writer;
+
+pub use files::{Bounds, Folder};
+pub use replay::{Options, Replay};
+pub use report::{Difference, Kind, Report};
+pub use writer::{Counters, Journal};

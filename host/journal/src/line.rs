@@ -1,0 +1,167 @@
+//! What a line of the journal says. Each is a JSON object whose member `line` names its kind:
+//!
+//! - `opening`, the first of a file, and again whenever it changes: the tenant and its limits;
+//! - `event`: one finished event of one call.
+//!
+//! ```sh
+//! jq -c 'select(.line == "event") | [.key, .event, .outcome.committed.effects]' plugboard-data/journal/example.com/*
+//! ```
+//!
+//! A body or cached value that is no UTF-8 is written as `{"base64": "..."}`.
+
+use plugboard_calls::contract::{EndingReason, Event, Principal};
+use plugboard_calls::effect::Effect;
+use plugboard_calls::limits::Limits;
+use plugboard_calls::logic::Breakdown;
+use plugboard_calls::stage::{Answers, View};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+use std::fmt;
+
+/// The version of this format.
+pub const FORMAT: u32 = 1;
+
+/// One line.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "line", rename_all = "snake_case")]
+pub enum Line {
+    /// What holds for the lines that follow.
+    Opening(Opening),
+    /// One event.
+    Event(Box<EventLine>),
+}
+
+/// What holds for the lines that follow.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Opening {
+    /// [`FORMAT`].
+    pub format: u32,
+    /// The tenant.
+    pub domain: String,
+    /// Its limits.
+    pub limits: Limits,
+}
+
+/// One finished event.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EventLine {
+    /// The event's time, in milliseconds since the Unix epoch.
+    pub unix_ms: u64,
+    /// The tenant.
+    pub domain: String,
+    /// The call.
+    pub key: String,
+    /// Counts the events of a call without a gap; begins anywhere.
+    pub number: u64,
+    /// The call had no state before: it begins here.
+    pub begins: bool,
+    /// The version of call logic that handled it.
+    pub version: String,
+    /// The event's chance. In hexadecimal: JSON readers lose digits of numbers this large.
+    #[serde(with = "hexadecimal")]
+    pub seed: u64,
+    /// Who caused it.
+    pub principal: Principal,
+    /// Why the host had ended the call before, if it had.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_by_host: Option<EndingReason>,
+    /// The user that the call was bound to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<String>,
+    /// What stands behind the `@` of Call-IDs.
+    pub call_id_host: String,
+    /// What the event could refer to.
+    pub view: View,
+    /// What the guest was told from outside the event.
+    pub answers: Answers,
+    /// What happened.
+    pub event: Event,
+    /// What came of it.
+    pub outcome: Outcome,
+}
+
+/// What came of an event.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// All of it happened.
+    Committed {
+        /// In the order in which they were staged.
+        effects: Vec<Effect>,
+        /// The state that the call has now.
+        state: State,
+    },
+    /// The guest broke down: nothing of it happened.
+    Broken(Broken),
+    /// There was no room for another call: nothing of it happened.
+    Refused,
+    /// The host ended the call in the meantime: nothing of it happened.
+    Overtaken,
+}
+
+/// The state that an event left.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// None: the call is over.
+    Over,
+    /// One with this hash (SHA-256, hexadecimal) and size in bytes.
+    Kept {
+        /// The hash.
+        sha256: String,
+        /// The size.
+        bytes: usize,
+    },
+    /// One of a call that was given a secret: even a hash of it would help to guess the secret.
+    Withheld,
+}
+
+/// How the guest broke down.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Broken {
+    /// `fault`, `trap`, `deadline`, `limit` or `busy`.
+    pub kind: String,
+    /// For people.
+    pub why: String,
+}
+
+impl State {
+    /// What is written of a state.
+    pub fn of(state: Option<&[u8]>) -> Self {
+        match state {
+            None => Self::Over,
+            Some(state) => Self::Kept { sha256: format!("{:x}", Sha256::digest(state)), bytes: state.len() },
+        }
+    }
+}
+
+impl From<&Breakdown> for Broken {
+    fn from(breakdown: &Breakdown) -> Self {
+        Self { kind: breakdown.kind().to_owned(), why: breakdown.to_string() }
+    }
+}
+
+impl Broken {
+    /// Whether the machine had a part in it, so that it need not happen again.
+    pub fn is_by_chance(&self) -> bool {
+        matches!(self.kind.as_str(), "deadline" | "busy")
+    }
+}
+
+impl fmt::Display for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.why)
+    }
+}
+
+mod hexadecimal {
+    use serde::{Deserialize as _, Deserializer, Serializer, de};
+
+    pub(super) fn serialize<S: Serializer>(number: &u64, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&format_args!("{number:016x}"))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+        u64::from_str_radix(&String::deserialize(deserializer)?, 16).map_err(de::Error::custom)
+    }
+}

@@ -12,6 +12,7 @@ pub mod cli;
 pub mod config;
 pub mod demo;
 pub mod deploy;
+pub mod journal;
 pub mod listen;
 pub mod logs;
 pub mod secret;

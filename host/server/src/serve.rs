@@ -5,6 +5,7 @@ use crate::api::Api;
 use crate::auth::{Authenticator, Door};
 use crate::config::{Config, HttpConfig, SipConfig, TenantConfig};
 use crate::deploy::{self, Deployments, EngineLoader, Store};
+use crate::journal;
 use crate::listen::{Handler, Listener, server_tls, sip_tls};
 use crate::state_dir::StateDir;
 use crate::switch::{Switch, SwitchConfig};
@@ -68,6 +69,11 @@ impl Server {
             .with_context(|| format!("cannot use the state folder {} (state_dir)", config.state_dir.display()))?;
         let tenants = start_tenants(&config, &state_dir).await?;
         let switch = start_switch(&config.sip, &state_dir, &tenants)?;
+        if let Some(journal) =
+            journal::start(&config.journal, &state_dir).context("cannot keep a journal ([journal])")?
+        {
+            switch.record_to(journal);
+        }
         let authenticator = Arc::new(Authenticator::new(random()?, u64::from_le_bytes(random()?)));
         let ready = Arc::new(AtomicBool::new(false));
         let (clock, http) = (Clock::start(), &config.http);

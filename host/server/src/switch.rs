@@ -24,6 +24,7 @@ use plugboard_calls::logic::{Logic, Routed};
 use plugboard_calls::shard::{self, Arrival, Shard, ShardConfig, broken};
 use plugboard_calls::stage::{Setting, Stage, View};
 use plugboard_calls::tenant::Tenant;
+use plugboard_journal::Journal;
 use plugboard_net::clock::Clock;
 use plugboard_net::resolve::Resolver;
 use plugboard_net::streams::StreamLimits;
@@ -35,7 +36,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -100,6 +101,7 @@ pub struct Switch {
     /// Spreads keys over shards, and makes seeds that nobody can guess.
     hasher: RandomState,
     counters: inspect::Live,
+    journal: OnceLock<Arc<Journal>>,
     stopping: AtomicBool,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
@@ -125,6 +127,7 @@ impl Switch {
             next_exchange: AtomicU64::new(1),
             hasher,
             counters: inspect::Live::default(),
+            journal: OnceLock::new(),
             stopping: AtomicBool::new(false),
             threads: Mutex::default(),
         });
@@ -135,6 +138,16 @@ impl Switch {
     /// The addresses that were bound for a transport.
     pub fn addresses(&self, transport: Transport) -> Vec<SocketAddr> {
         self.sockets.addresses(transport)
+    }
+
+    /// Tells this journal of every event from now on. The first one counts.
+    pub fn record_to(&self, journal: Arc<Journal>) {
+        let _ = self.journal.set(journal);
+    }
+
+    /// What is told of every event, if there is one.
+    pub fn journal(&self) -> Option<&Arc<Journal>> {
+        self.journal.get()
     }
 
     /// Asks the tenant's logic about an HTTP request and waits for its answer. When the guest has none, the answer

@@ -16,6 +16,7 @@ pub(super) fn text(admin: &Admin) -> String {
     listeners(admin, &mut out);
     logins(admin, &mut out);
     switch(admin, &mut out);
+    journal(admin, &mut out);
     out.text
 }
 
@@ -142,6 +143,19 @@ fn connections(counters: &Counters, out: &mut Exposition) {
     ] {
         out.sample(name, &[("what", what)], number);
     }
+}
+
+fn journal(admin: &Admin, out: &mut Exposition) {
+    let Some(counters) = admin.switch.journal().map(|journal| journal.counters()) else { return };
+    let name = "plugboard_journal_events_total";
+    out.family(name, "counter", "Events, by what became of them on their way into the journal.");
+    let outcomes = [("written", &counters.written), ("dropped", &counters.dropped), ("failed", &counters.failed)];
+    for (outcome, counter) in outcomes {
+        out.sample(name, &[("outcome", outcome)], counter.load(Ordering::Relaxed));
+    }
+    let name = "plugboard_journal_bytes";
+    out.family(name, "gauge", "Bytes of the journal's files, of tenants with an event since the start.");
+    out.sample(name, &[], counters.bytes.load(Ordering::Relaxed));
 }
 
 fn switch(admin: &Admin, out: &mut Exposition) {

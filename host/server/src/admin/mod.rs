@@ -5,7 +5,7 @@
 //! |---|---|
 //! | `GET /v1/tenants` | lists tenants |
 //! | `GET /v1/tenants/{domain}/controller` | says what is live |
-//! | `PUT /v1/tenants/{domain}/controller` | deploys the component in the body |
+//! | `PUT /v1/tenants/{domain}/controller` | deploys the component in the body; `?trial=100` only if the last 100 recorded calls would have gone the same, with `&force=true` all the same |
 //! | `GET /v1/tenants/{domain}/versions` | lists versions |
 //! | `POST /v1/tenants/{domain}/rollback` | makes the version before live again |
 //! | `GET /v1/tenants/{domain}/ladder/{calling}/{called}?agent=` | the messages of the call between these two |
@@ -144,7 +144,7 @@ fn decode(segment: &str) -> String {
 }
 
 /// The first value of a query parameter.
-fn parameter(query: Option<&str>, name: &str) -> Option<String> {
+pub(crate) fn parameter(query: Option<&str>, name: &str) -> Option<String> {
     let value = |pair: &str| pair.strip_prefix(name)?.strip_prefix('=').map(decode);
     query?.split('&').find_map(value)
 }

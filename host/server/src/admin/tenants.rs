@@ -5,6 +5,7 @@ use super::{Admin, error, parameter};
 use crate::answer::{Answered, json};
 use crate::api::answer_for;
 use crate::deploy::{COMPONENT_BYTES_MAX, CallsOf, DeployError, Deployments, Listed, State, Version};
+use crate::journal::Trial;
 use crate::listen::read_body;
 use crate::tenants::Tenant;
 use http::{Request, StatusCode, Uri};
@@ -43,16 +44,27 @@ impl Admin {
 
     pub(super) async fn deploy(&self, tenant: &Arc<Tenant>, request: Request<Incoming>) -> Answered {
         let migrate = is_set(request.uri().query(), "migrate");
+        let trial = match Trial::asked(request.uri().query()) {
+            Ok(trial) => trial,
+            Err(wrong) => return error(StatusCode::BAD_REQUEST, &wrong),
+        };
         let component = match read_body(request, COMPONENT_BYTES_MAX, UPLOAD_TIMEOUT).await {
             Ok(component) => component,
             Err(problem) => return error(problem.status(), &problem.to_string()),
         };
-        match self.change(tenant, move |deployments, calls_of| deployments.deploy(&component, calls_of)).await {
-            Ok(deployed) => {
+        let journal = self.switch.journal().cloned();
+        let domain = tenant.domain().to_owned();
+        let change = move |deployments: &Deployments, calls_of: CallsOf<'_>| {
+            let tried =
+                trial.map(|trial| trial.run(deployments, journal.as_deref(), &domain, &component)).transpose()?;
+            Ok((deployments.deploy(&component, calls_of)?, tried))
+        };
+        match self.change(tenant, change).await {
+            Ok((deployed, trial)) => {
                 let (id, already_live) = (deployed.version.id().to_owned(), deployed.already_live);
                 tracing::info!(tenant = tenant.domain(), version = id, already_live, "deployed");
                 let moved = self.move_calls(tenant, &deployed.version, migrate).await;
-                json(StatusCode::OK, &DeployedView { live: self.version(deployed.version), already_live, moved })
+                json(StatusCode::OK, &DeployedView { live: self.version(deployed.version), already_live, moved, trial })
             }
             Err(problem) => refused(tenant, &problem),
         }
@@ -118,7 +130,7 @@ fn refused(tenant: &Tenant, problem: &DeployError) -> Answered {
     tracing::warn!(tenant = tenant.domain(), %problem, "nothing was changed");
     let status = match problem {
         DeployError::Refused(_) => StatusCode::UNPROCESSABLE_ENTITY,
-        DeployError::Draining | DeployError::NothingBefore => StatusCode::CONFLICT,
+        DeployError::Draining | DeployError::NothingBefore | DeployError::Differs(_) => StatusCode::CONFLICT,
         DeployError::Store(_) => StatusCode::INTERNAL_SERVER_ERROR,
     };
     error(status, &problem.to_string())

@@ -57,6 +57,20 @@ pub struct DeployedView {
     pub already_live: bool,
     /// What became of the calls that were up, when they were to be moved.
     pub moved: Option<MoveView>,
+    /// What the trial against recorded calls found, when one was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trial: Option<TrialView>,
+}
+
+/// What a trial against recorded calls found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrialView {
+    /// Calls that were run again.
+    pub calls: u64,
+    /// Those that would have gone differently.
+    pub calls_different: u64,
+    /// In a line.
+    pub summary: String,
 }
 
 /// The answer to a rollback.

@@ -4,6 +4,7 @@
 mod calls;
 mod client;
 pub mod ladder;
+mod replay;
 mod show;
 mod versions;
 
@@ -78,11 +79,25 @@ enum Command {
         /// Move the calls that are up to it, one by one, as far as it accepts their state
         #[arg(long)]
         migrate: bool,
+        /// Run the last N recorded calls against it first [default: 100]; go live only if they would have gone the same
+        #[arg(long, value_name = "N", num_args = 0..=1, default_missing_value = "100")]
+        #[arg(value_parser = clap::value_parser!(u32).range(1..=100_000))]
+        trial: Option<u32>,
+        /// Go live all the same
+        #[arg(long, requires = "trial")]
+        force: bool,
         #[command(flatten)]
         place: Place,
         #[command(flatten)]
         output: Output,
     },
+    /// Runs recorded calls against a component and says what would have gone differently
+    ///
+    /// JOURNAL is a file of the journal, the folder of a tenant, or the folder of all (STATE_DIR/journal). Asks no
+    /// server. Each call is run from its beginning, event by event, with everything as it was; the first difference of
+    /// each call is shown.
+    #[command(after_help = replay::HELP)]
+    Replay(replay::ReplayArgs),
     /// Makes the version before the live one live again
     #[command(after_help = "Example:\n  plugboard rollback --domain example.com")]
     Rollback {
@@ -203,6 +218,9 @@ enum Failure {
     /// 1
     #[error("{0}")]
     Refused(String),
+    /// 1 or 4
+    #[error("{what}")]
+    Replayed { code: u8, what: String },
     /// 3
     #[error("cannot reach the server at {address}: {reason}")]
     Unreachable { address: String, reason: String },
@@ -211,6 +229,7 @@ enum Failure {
 impl Failure {
     fn exit_code(&self) -> u8 {
         match self {
+            Self::Replayed { code, .. } => *code,
             Self::Refused(_) => 1,
             Self::Configuration(_) | Self::Usage(_) => 2,
             Self::Unreachable { .. } => 3,
@@ -236,7 +255,11 @@ async fn run(command: Command) -> Result<(), Failure> {
         Command::Serve { config } => serve(&config.config).await,
         Command::Demo { stay, no_color } => demonstrate(demo::DemoOptions { stay, no_colour: no_color }).await,
         Command::Check { guest, wasi, output } => versions::check(&guest, wasi, output),
-        Command::Deploy { guest, migrate, place, output } => versions::deploy(&guest, migrate, &place, output).await,
+        Command::Deploy { guest, migrate, trial, force, place, output } => {
+            let how = versions::How { migrate, trial, force };
+            versions::deploy(&guest, how, &place, output).await
+        }
+        Command::Replay(args) => replay::replay(&args),
         Command::Rollback { migrate, place, output } => versions::roll_back(migrate, &place, output).await,
         Command::Versions { place, output } => versions::list(&place, output).await,
         Command::Call(args) => calls::call(&args).await,

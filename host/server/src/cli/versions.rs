@@ -35,18 +35,30 @@ pub(super) fn check(guest: &Path, wasi: bool, output: Output) -> Result<(), Fail
     Ok(())
 }
 
+/// How a component goes live.
+#[derive(Clone, Copy)]
+pub(super) struct How {
+    pub(super) migrate: bool,
+    pub(super) trial: Option<u32>,
+    pub(super) force: bool,
+}
+
 /// `plugboard deploy`
-pub(super) async fn deploy(guest: &Path, migrate: bool, place: &Place, output: Output) -> Result<(), Failure> {
+pub(super) async fn deploy(guest: &Path, how: How, place: &Place, output: Output) -> Result<(), Failure> {
     let component = read(guest)?;
     let client = Client::of(place)?;
     let domain = client.tenant().await?.domain;
-    let reply = client.send(Method::PUT, &with_migrate(format!("/v1/tenants/{domain}/controller"), migrate), component).await?;
+    let How { migrate, trial, force } = how;
+    let trial = trial.map(|calls| format!("&trial={calls}&force={force}")).unwrap_or_default();
+    let path = format!("/v1/tenants/{domain}/controller?migrate={migrate}{trial}");
+    let reply = client.send(Method::PUT, &path, component).await?;
     let deployed: DeployedView = reply.json()?;
     if output.json {
         return print_json(&deployed);
     }
     let how = if deployed.already_live { "was live already" } else { "is live" };
     print(&format!("{domain}: {} {how}", name(&deployed.live)));
+    deployed.trial.iter().for_each(|trial| print(&format!("  trial: {}", trial.summary)));
     deployed.moved.iter().for_each(print_moved);
     Ok(())
 }
@@ -55,7 +67,8 @@ pub(super) async fn deploy(guest: &Path, migrate: bool, place: &Place, output: O
 pub(super) async fn roll_back(migrate: bool, place: &Place, output: Output) -> Result<(), Failure> {
     let client = Client::of(place)?;
     let domain = client.tenant().await?.domain;
-    let reply = client.send(Method::POST, &with_migrate(format!("/v1/tenants/{domain}/rollback"), migrate), Vec::new()).await?;
+    let reply =
+        client.send(Method::POST, &with_migrate(format!("/v1/tenants/{domain}/rollback"), migrate), Vec::new()).await?;
     let rolled_back: RolledBackView = reply.json()?;
     if output.json {
         return print_json(&rolled_back);
@@ -115,6 +128,6 @@ pub(super) fn short(id: &str) -> &str {
     id.get(..DIGITS).unwrap_or(id)
 }
 
-fn read(file: &Path) -> Result<Vec<u8>, Failure> {
+pub(super) fn read(file: &Path) -> Result<Vec<u8>, Failure> {
     std::fs::read(file).map_err(|error| Failure::Usage(format!("cannot read {}: {error}", file.display())))
 }

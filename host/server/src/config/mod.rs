@@ -36,6 +36,11 @@
 //! event_deadline_ms = 50                # how long call logic may think about one event
 //! memory_bytes = 16777216               # how much memory an instance of it may have
 //!
+//! [journal]                             # what is recorded of every event, for replays; a folder per tenant
+//! bytes_max = 268435456                 # of one tenant; 0: no journal
+//! keep_hours = 168                      # what is older is removed
+//! queue_max = 4096                      # events that wait to be written; more are dropped and counted
+//!
 //! [log]
 //! format = "text"                       # or "json"
 //! level = "info"                        # error, warn, info, debug, trace
@@ -91,6 +96,8 @@ pub struct Config {
     pub sip: SipConfig,
     /// What call logic may take.
     pub engine: EngineConfig,
+    /// What is recorded of every event.
+    pub journal: JournalConfig,
     /// The log.
     pub log: LogConfig,
     /// At least one, in the order of the file.
@@ -172,6 +179,17 @@ pub struct EngineConfig {
     pub event_deadline: Duration,
     /// How much memory an instance of call logic may have, in bytes.
     pub memory_bytes: usize,
+}
+
+/// `[journal]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JournalConfig {
+    /// What the files of one tenant may take, in bytes; 0: nothing is recorded.
+    pub bytes_max: u64,
+    /// How long they are kept.
+    pub keep: Duration,
+    /// Events that wait to be written, in number.
+    pub queue_max: usize,
 }
 
 /// `[log]`

@@ -39,11 +39,12 @@ fn whole(file: &Path, folder: &Path, mut root: Table<'_>) -> Config {
     let http = http(root.table("http"), folder);
     let sip = sip(root.table("sip"), folder);
     let engine = engine(root.table("engine"));
+    let journal = journal(root.table("journal"));
     let log = log(root.table("log"));
     let tenants = tenants(&mut root, folder);
     root.finish();
     let state_dir = state_dir.unwrap_or_else(|| folder.join("plugboard-data"));
-    Config { file: file.to_owned(), state_dir, drain_timeout, http, sip, engine, log, tenants }
+    Config { file: file.to_owned(), state_dir, drain_timeout, http, sip, engine, journal, log, tenants }
 }
 
 fn http(table: Option<Table<'_>>, folder: &Path) -> HttpConfig {
@@ -83,6 +84,12 @@ impl Default for HttpLimits {
             body_bytes_max: 64 * 1024,
             connections_max: 1024,
         }
+    }
+}
+
+impl Default for JournalConfig {
+    fn default() -> Self {
+        Self { bytes_max: 256 * 1024 * 1024, keep: Duration::from_secs(7 * 24 * 3_600), queue_max: 4_096 }
     }
 }
 
@@ -164,6 +171,18 @@ fn engine(table: Option<Table<'_>>) -> EngineConfig {
     number(&mut table, "memory_bytes", MEMORY_BYTES, &mut engine.memory_bytes);
     table.finish();
     engine
+}
+
+fn journal(table: Option<Table<'_>>) -> JournalConfig {
+    let mut journal = JournalConfig::default();
+    let Some(mut table) = table else { return journal };
+    number(&mut table, "bytes_max", 0..=1_099_511_627_776, &mut journal.bytes_max);
+    if let Some(hours) = table.number("keep_hours", 1..=87_600) {
+        journal.keep = Duration::from_secs(hours * 3_600);
+    }
+    number(&mut table, "queue_max", 1..=1_000_000, &mut journal.queue_max);
+    table.finish();
+    journal
 }
 
 fn log(table: Option<Table<'_>>) -> LogConfig {

@@ -136,6 +136,11 @@ pub enum DeployError {
     /// The component did not pass.
     #[error("{0}")]
     Refused(String),
+    /// Recorded calls would have gone differently.
+    #[error(
+        "recorded calls would have gone differently, so nothing was changed (force it to go live all the same):\n{0}"
+    )]
+    Differs(String),
     /// Too much is draining.
     #[error("{DRAINING_MAX} versions still have calls: end some of them, or wait, and deploy again")]
     Draining,
@@ -248,6 +253,14 @@ impl Deployments {
         history.push(version.clone());
         self.switch(history, before, calls_of)?;
         Ok(Deployed { version, already_live: false })
+    }
+
+    /// Checks, compiles and tries a component for a look at it: it takes no calls. Blocks; may take seconds.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn load_aside(&self, component: &[u8]) -> Result<Loaded, DeployError> {
+        self.loader.load(component).map_err(DeployError::Refused)
     }
 
     /// Makes the version before the live one live again.

@@ -67,7 +67,11 @@ impl Switch {
         while let Some(begun) = job {
             let mut finished = begun.run();
             report(&mut finished);
-            let (_, more) = self.visit(index, |shard, now, out| shard.finish(now, finished, out));
+            let record = self.journal.get().map(|journal| (journal, finished.record()));
+            let (settled, more) = self.visit(index, |shard, now, out| shard.finish(now, finished, out));
+            if let Some((journal, record)) = record {
+                journal.note(record, settled);
+            }
             ready.extend(more);
             let (next, more) = self.visit(index, |shard, now, _| shard.proceed(now, call));
             ready.extend(more);

@@ -8,7 +8,7 @@ use plugboard_server::switch::SwitchConfig;
 use plugboard_sip::connections::ConnectionLimits;
 use plugboard_sip::transport::Transport;
 use std::time::Duration;
-use transports_phone::{Authority, Bench, Link, LISTENERS};
+use transports_phone::{Authority, Bench, LISTENERS, Link};
 
 /// A call that the phone answers and that an operator ends: all of it by one connection.
 async fn up_and_down(bench: &Bench, transport: Transport, target: &str) {
@@ -90,7 +90,7 @@ async fn with_client_ca_who_connects_needs_a_certificate() {
     assert!(known.message().await.starts_with("SIP/2.0 200 "));
     let mut unknown = bench.connect_tls(false).await;
     unknown.write(&Link::options(1)).await;
-    assert_eq!(unknown.to_end().await, "");
+    assert_eq!(unknown.rest().await, "");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -198,10 +198,10 @@ async fn what_is_no_sip_is_closed_and_what_cannot_be_framed_is_answered_first() 
     let bench = Bench::start(SwitchConfig::default()).await;
     let mut phone = bench.connect(Transport::Tcp).await;
     phone.write("GET / HTTP/1.1\r\nHost: plugboard\r\n\r\n").await;
-    assert_eq!(phone.to_end().await, "");
+    assert_eq!(phone.rest().await, "");
     let mut phone = bench.connect(Transport::Tcp).await;
     phone.write(&Link::options(1).replace("Content-Length: 0", "Content-Length: many")).await;
-    let said = phone.to_end().await;
+    let said = phone.rest().await;
     assert!(said.starts_with("SIP/2.0 400 "), "{said}");
     assert_eq!(bench.switch.counters().connections_cut_off, 2);
 }
@@ -213,9 +213,9 @@ async fn half_a_message_and_then_silence_is_cut_off() {
     let bench = Bench::start(SwitchConfig { streams, ..SwitchConfig::default() }).await;
     let mut phone = bench.connect(Transport::Tcp).await;
     phone.write(&Link::options(1)[..60]).await;
-    assert_eq!(phone.to_end().await, "");
+    assert_eq!(phone.rest().await, "");
     let mut silent = bench.connect_plain(Transport::Tls).await;
-    assert_eq!(silent.to_end().await, "", "no handshake");
+    assert_eq!(silent.rest().await, "", "no handshake");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -228,7 +228,7 @@ async fn an_idle_connection_is_closed_and_one_in_use_is_not() {
         phone.write(&Link::options(sequence)).await;
         assert!(phone.message().await.starts_with("SIP/2.0 200 "));
     }
-    assert_eq!(phone.to_end().await, "");
+    assert_eq!(phone.rest().await, "");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -238,7 +238,7 @@ async fn one_address_has_so_many_connections_and_no_more() {
     let bench = Bench::start(SwitchConfig { streams, ..SwitchConfig::default() }).await;
     let mut phones = vec![bench.connect(Transport::Tcp).await, bench.connect(Transport::Tcp).await];
     bench.await_connections(2).await;
-    assert_eq!(bench.connect(Transport::Tcp).await.to_end().await, "");
+    assert_eq!(bench.connect(Transport::Tcp).await.rest().await, "");
     phones.pop();
     bench.await_connections(1).await;
     let mut phone = bench.connect(Transport::Tcp).await;

@@ -68,11 +68,7 @@ pub fn sip_tls(sip: &SipConfig, state_dir: &StateDir, names: Vec<String>) -> Res
 
 type Pair = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
 
-fn pair(
-    files: Option<&CertificateFiles>,
-    state_dir: &StateDir,
-    names: Vec<String>,
-) -> Result<Pair, CertificateError> {
+fn pair(files: Option<&CertificateFiles>, state_dir: &StateDir, names: Vec<String>) -> Result<Pair, CertificateError> {
     let files = match files {
         Some(files) => files.clone(),
         None => self_signed(state_dir, names)?,

@@ -216,10 +216,8 @@ impl Bench {
     /// Waits until a call was placed and all are over.
     pub async fn await_no_calls(&self) {
         let counters = &self.tenant.counters;
-        self.until("the end of the call", || {
-            counters.calls_placed.value() > 0 && self.switch.counters().calls == 0
-        })
-        .await;
+        self.until("the end of the call", || counters.calls_placed.value() > 0 && self.switch.counters().calls == 0)
+            .await;
     }
 
     pub async fn await_connections(&self, number: u64) {
@@ -306,7 +304,7 @@ impl Phones {
         match self.tls.as_ref().expect("TLS").accept(stream).await {
             Err(_) => true,
             // In TLS 1.3 the client's alert comes after the server is done.
-            Ok(stream) => Link::new(stream).to_end().await.is_empty(),
+            Ok(stream) => Link::new(stream).rest().await.is_empty(),
         }
     }
 
@@ -382,7 +380,7 @@ impl Link {
     }
 
     /// Everything until the connection closes; a reset counts as closed.
-    pub async fn to_end(&mut self) -> String {
+    pub async fn rest(&mut self) -> String {
         let mut bytes = std::mem::take(&mut self.read);
         let _ = timeout(PATIENCE, self.stream.read_to_end(&mut bytes)).await.expect("closed in time");
         String::from_utf8_lossy(&bytes).into_owned()

@@ -19,6 +19,7 @@ pub struct Place {
 impl Place {
     /// A fresh place; `name` (the test's) names its folder under `target/e2e`.
     pub fn new(name: &str) -> Self {
+        program::plugboard(); // before phones start whose patience would run out while it builds
         static PLACES: AtomicUsize = AtomicUsize::new(0);
         let place = PLACES.fetch_add(1, Ordering::Relaxed);
         let folder = program::target_folder().join("e2e").join(format!("{name}-{}-{place}", std::process::id()));

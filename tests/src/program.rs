@@ -67,7 +67,9 @@ fn profile_folder() -> PathBuf {
 fn build(release: bool) {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
-    command.args(["build", "--quiet", "-p", "plugboard-server", "--bin", "plugboard", "--target-dir"]);
+    // The whole workspace with its tests, as the test runner builds it: with other packages, features and so all
+    // dependencies would differ, and be built again.
+    command.args(["test", "--quiet", "--no-run", "--workspace", "--lib", "--bins", "--tests", "--target-dir"]);
     command.arg(target_folder()).current_dir(env!("CARGO_MANIFEST_DIR"));
     if release {
         command.arg("--release");

@@ -57,7 +57,7 @@ async fn a_deployment_moves_new_requests_and_closes_no_connection() {
     assert_eq!(states, [(&"second".into(), &"live".into()), (&"echo".into(), &"retired".into())]);
 
     let back = served.admin("POST", "/v1/tenants/one.test/rollback", "").await;
-    assert_eq!((back.status, &json(&back.body)["name"]), (200, &"echo".into()));
+    assert_eq!((back.status, &json(&back.body)["live"]["name"]), (200, &"echo".into()));
     says(&said_kept(&mut kept, ask).await.body, "echo");
     assert_eq!(served.admin("POST", "/v1/tenants/one.test/rollback", "").await.status, 409);
 }

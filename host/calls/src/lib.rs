@@ -1,6 +1,6 @@
 //! Calls as actors.
 //!
-//! A [`shard::Shard`] holds a part of all calls. What happens comes in as an [`shard::Input`]; each event of a call
+//! A [`shard::Shard`] holds a part of all calls. What happens comes in by its methods; each event of a call
 //! becomes a [`shard::Job`], which runs the call's [`logic::Logic`] against a [`stage::Stage`] outside the shard;
 //! [`shard::Shard::finish`] commits what was staged, or none of it. What is to leave the machine comes out as
 //! [`shard::Output`]s, after the commit.

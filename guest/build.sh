@@ -12,8 +12,8 @@ main() {
     [ -x target/guest/debug/plugboard-encode ] || echo "guests: building the component encoder first" >&2
     cargo build --package plugboard-encode --target-dir target/guest
     toolchain=$(guest/toolchain.sh)
-    compile --package plugboard-controller --package plugboard-fixtures --lib --examples
-    encode "$built"/plugboard_controller.wasm
+    compile --package plugboard-controller --package plugboard-office-hours --package plugboard-fixtures --lib --examples
+    encode "$built"/plugboard_controller.wasm "$built"/plugboard_office_hours.wasm
     # Beside NAME.wasm cargo leaves NAME-HASH.wasm; the names of guests have no hyphen.
     for module in "$built"/examples/*.wasm; do
         case ${module##*/} in *-*) ;; *) encode "$module" ;; esac

@@ -67,9 +67,11 @@ impl Visit {
         self.wasi.as_mut().expect("WASI is linked to guests that it is granted to")
     }
 
-    /// The last line that the guest wrote to standard error.
+    /// What the guest wrote to standard error, where there is no log for it: in `describe`, `migrate` and while an
+    /// instance is made.
     pub(crate) fn last_words(&self) -> Option<String> {
-        self.wasi.as_ref()?.last_words()
+        let wasi = self.wasi.as_ref().filter(|_| self.stage.is_none())?;
+        Some(wasi.errors()).filter(|words| !words.is_empty())
     }
 
     /// Moves what was written to the console to the log.

@@ -99,9 +99,9 @@ impl Wasi {
         self.console.take(unfinished)
     }
 
-    /// The last line of standard error since the export was called.
-    pub(crate) fn last_words(&self) -> Option<String> {
-        self.console.last_error()
+    /// What was written to standard error and not taken, as one line.
+    pub(crate) fn errors(&self) -> String {
+        self.console.errors()
     }
 }
 

@@ -18,7 +18,6 @@ pub(super) struct Console(Arc<Mutex<Written>>);
 #[derive(Default)]
 struct Written {
     lines: Vec<LogLine>,
-    last_error: Option<String>,
     unfinished: Unfinished,
 }
 
@@ -40,9 +39,13 @@ impl Console {
         std::mem::take(&mut written.lines)
     }
 
-    /// The last line of standard error, taken or not.
-    pub(super) fn last_error(&self) -> Option<String> {
-        self.written().last_error.clone()
+    /// What was written to standard error, as one line.
+    pub(super) fn errors(&self) -> String {
+        let written = self.written();
+        let errors = written.lines.iter().filter(|(level, _)| *level == LogLevel::Warn);
+        let mut line = errors.map(|(_, line)| line.trim()).collect::<Vec<_>>().join("; ");
+        line.truncate(line.floor_char_boundary(LOG_LINE_BYTES_MAX));
+        line
     }
 
     /// Forgets what nobody took.
@@ -70,13 +73,7 @@ impl Written {
     fn end_line(&mut self, level: LogLevel) {
         let line = std::mem::take(self.line(level));
         let text = String::from_utf8_lossy(&line).trim_end().to_owned();
-        if text.is_empty() {
-            return;
-        }
-        if level == LogLevel::Warn {
-            self.last_error = Some(text.clone());
-        }
-        if self.lines.len() < LOG_LINES_MAX {
+        if !text.is_empty() && self.lines.len() < LOG_LINES_MAX {
             self.lines.push((level, text));
         }
     }

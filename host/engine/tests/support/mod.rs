@@ -135,7 +135,7 @@ pub fn request(path: &str) -> HttpRequest {
     }
 }
 
-fn stage() -> Stage {
+pub fn stage() -> Stage {
     Stage::new(Setting {
         view: View { exchanges: vec![ExchangeId(1)], next_leg: 1, next_transaction: 1, ..View::default() },
         limits: Limits::default(),
@@ -153,7 +153,7 @@ struct Alice;
 
 impl Directory for Alice {
     fn find(&self, name: &str) -> Option<UserRecord> {
-        (name == "alice").then(|| UserRecord {
+        ["alice", "sip:alice@example.com"].contains(&name).then(|| UserRecord {
             name: "alice".to_owned(),
             identity: Identity { address_of_record: "sip:alice@example.com".to_owned(), display_name: None },
         })

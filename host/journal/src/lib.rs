@@ -2,7 +2,7 @@
 //! replay, which runs recorded calls against other call logic and says what would have gone differently.
 //!
 //! - [`Journal`] takes a [`Record`](plugboard_calls::record::Record) of each finished event without waiting and
-//!   without touching a disk; one thread writes them, as JSON lines ([`line`]), into a folder per tenant that is bounded
+//!   without touching a disk; one thread writes them, as JSON lines (module `line`), into a folder per tenant that is bounded
 //!   in bytes and age.
 //! - [`read`] reads such files, or the last calls of a tenant.
 //! - [`Replay`] runs the events of each call in their order, with the recorded time, chance, principal, view

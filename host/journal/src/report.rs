@@ -27,7 +27,7 @@ pub struct Report {
     pub events: u64,
     /// Events that were not, because chance or the host decided what came of them.
     pub events_left_out: u64,
-    /// What differs, call by call: [`DIFFERENCES_MAX`] at most.
+    /// What differs, call by call: `DIFFERENCES_MAX` at most.
     pub differences: Vec<Difference>,
 }
 

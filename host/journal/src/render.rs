@@ -108,7 +108,10 @@ fn address(address: &Address) -> String {
 pub(crate) fn compared(expected: &[String], got: &[String]) -> Vec<String> {
     let all = if expected.len().max(got.len()) > COMPARED_MAX { listed(expected, got) } else { aligned(expected, got) };
     let differs: Vec<usize> = all.iter().enumerate().filter(|(_, (sign, _))| *sign != ' ').map(|(n, _)| n).collect();
-    let near = |n: usize| differs.iter().any(|d| d.abs_diff(n) <= AROUND);
+    // The line that names a message is told with any of its lines.
+    let named = |d: usize| all.iter().take(d + 1).rposition(|(_, line)| !line.starts_with(' '));
+    let names: Vec<usize> = differs.iter().filter_map(|d| named(*d)).collect();
+    let near = |n: usize| names.contains(&n) || differs.iter().any(|d| d.abs_diff(n) <= AROUND);
     let mut lines = Vec::new();
     let mut hidden = false;
     for (n, (sign, line)) in all.iter().enumerate() {
@@ -172,6 +175,8 @@ mod tests {
         let lines = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
         let shown = compared(&lines("a b c d e f"), &lines("a b c x e f g"));
         assert_eq!(shown, ["  ...", "  b", "  c", "- d", "+ x", "  e", "  f", "+ g"]);
+        let one = |last: &str| ["INVITE", "  1", "  2", "  3", last].map(str::to_owned);
+        assert_eq!(compared(&one("  a"), &one("  b")), ["  INVITE", "  ...", "    2", "    3", "-   a", "+   b"]);
         assert_eq!(compared(&lines("a"), &[]), ["- a"]);
         assert_eq!(compared(&[], &lines("a")), ["+ a"]);
     }

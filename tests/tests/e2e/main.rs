@@ -5,6 +5,7 @@ mod drain;
 mod hostile;
 mod inside;
 mod invite;
+mod journal;
 mod kamailio;
 mod network;
 mod refer;

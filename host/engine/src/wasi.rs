@@ -21,9 +21,10 @@ use plugboard_calls::stage::LogLine;
 use wasmtime::component::{HasSelf, Linker, Resource, ResourceTable};
 use wasmtime_wasi::cli::{WasiCli, WasiCliView as _};
 use wasmtime_wasi::filesystem::{WasiFilesystem, WasiFilesystemView as _};
-use wasmtime_wasi::p2::bindings::sockets::network::{ErrorCode, IpAddressFamily};
+use wasmtime_wasi::p2::bindings::sockets::ip_name_lookup::{self, ResolveAddressStream};
+use wasmtime_wasi::p2::bindings::sockets::network::{ErrorCode, IpAddress, IpAddressFamily};
 use wasmtime_wasi::p2::bindings::{cli, clocks, filesystem, io, random, sockets, sync};
-use wasmtime_wasi::p2::{IoError, Network, SocketError, SocketResult, UdpSocket};
+use wasmtime_wasi::p2::{DynPollable, IoError, Network, SocketError, SocketResult, UdpSocket};
 use wasmtime_wasi::sockets::{WasiSockets, WasiSocketsView as _};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
@@ -129,7 +130,7 @@ pub(crate) fn add_to_linker(linker: &mut Linker<Visit>) -> wasmtime::Result<()> 
     filesystem::preopens::add_to_linker::<_, WasiFilesystem>(l, Visit::filesystem)?;
     sync::filesystem::types::add_to_linker::<_, WasiFilesystem>(l, Visit::filesystem)?;
     sockets::instance_network::add_to_linker::<_, WasiSockets>(l, Visit::sockets)?;
-    sockets::ip_name_lookup::add_to_linker::<_, WasiSockets>(l, Visit::sockets)?;
+    sockets::ip_name_lookup::add_to_linker::<_, HasSelf<_>>(l, Visit::wasi)?;
     sockets::network::add_to_linker::<_, HasSelf<_>>(l, &sockets::network::LinkOptions::default(), Visit::wasi)?;
     sockets::tcp_create_socket::add_to_linker::<_, WasiSockets>(l, Visit::sockets)?;
     sync::sockets::tcp::add_to_linker::<_, WasiSockets>(l, Visit::sockets)?;
@@ -144,8 +145,9 @@ impl WasiView for Visit {
     }
 }
 
+// wasmtime-wasi makes UDP sockets and looks up names on a runtime of its own, even to refuse them.
+
 impl sync::sockets::udp_create_socket::Host for Wasi {
-    /// wasmtime-wasi makes it on a runtime of its own, even to refuse it.
     fn create_udp_socket(&mut self, _: IpAddressFamily) -> SocketResult<Resource<UdpSocket>> {
         Err(ErrorCode::AccessDenied.into())
     }
@@ -164,6 +166,28 @@ impl sockets::network::Host for Wasi {
 impl sockets::network::HostNetwork for Wasi {
     fn drop(&mut self, network: Resource<Network>) -> wasmtime::Result<()> {
         self.handles.delete(network)?;
+        Ok(())
+    }
+}
+
+impl ip_name_lookup::Host for Wasi {
+    fn resolve_addresses(&mut self, _: Resource<Network>, _: String) -> SocketResult<Resource<ResolveAddressStream>> {
+        Err(ErrorCode::PermanentResolverFailure.into())
+    }
+}
+
+/// No guest ever holds one.
+impl ip_name_lookup::HostResolveAddressStream for Wasi {
+    fn resolve_next_address(&mut self, _: Resource<ResolveAddressStream>) -> SocketResult<Option<IpAddress>> {
+        Ok(None)
+    }
+
+    fn subscribe(&mut self, addresses: Resource<ResolveAddressStream>) -> wasmtime::Result<Resource<DynPollable>> {
+        wasmtime_wasi::p2::subscribe(&mut self.handles, addresses)
+    }
+
+    fn drop(&mut self, addresses: Resource<ResolveAddressStream>) -> wasmtime::Result<()> {
+        self.handles.delete(addresses)?;
         Ok(())
     }
 }

@@ -76,7 +76,7 @@ fn a_crash_without_a_log_repeats_standard_error() {
 fn there_are_no_files_variables_or_sockets() {
     let version = granted(&engine());
     let seen = get(&version, None, "/callcontroller/surroundings");
-    assert!(seen.says("0 files, 0 variables, access-denied"), "{seen:?}");
+    assert!(seen.says("0 files, 0 variables, access-denied, permanent-resolver-failure"), "{seen:?}");
 }
 
 #[test]

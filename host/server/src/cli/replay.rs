@@ -2,9 +2,10 @@
 
 use super::show::{print, print_json};
 use super::{Failure, Output, versions};
-use crate::deploy::COMPONENT_BYTES_MAX;
+use crate::config::EngineConfig;
+use crate::deploy::load_alone;
 use clap::Args;
-use plugboard_engine::{Engine, EngineLimits, Version};
+use plugboard_engine::Version;
 use plugboard_journal::{Options, Replay, Report, read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -41,13 +42,16 @@ pub(super) struct ReplayArgs {
     /// Compare the bytes of each state too: for components that must encode it the same
     #[arg(long)]
     state: bool,
+    /// The component may import WASI, as for a tenant that says `wasi = true`
+    #[arg(long)]
+    wasi: bool,
     #[command(flatten)]
     output: Output,
 }
 
 /// Runs the calls of a journal against a component, and says what it comes to by its exit code too.
 pub(super) fn replay(args: &ReplayArgs) -> Result<(), Failure> {
-    let candidate = load(&args.guest)?;
+    let candidate = load(&args.guest, args.wasi)?;
     let unreadable = |error: read::ReadError| Failure::Usage(error.to_string());
     let mut replay = Replay::new(&*candidate, Options { all: args.all, state: args.state });
     for file in read::files(&args.journal).map_err(unreadable)? {
@@ -74,13 +78,10 @@ fn verdict(report: &Report) -> Result<(), Failure> {
     }
 }
 
-fn load(guest: &Path) -> Result<Arc<Version>, Failure> {
+fn load(guest: &Path, wasi: bool) -> Result<Arc<Version>, Failure> {
     let component = versions::read(guest)?;
-    let limits = EngineLimits { component_bytes: COMPONENT_BYTES_MAX, ..EngineLimits::default() };
-    let version = || -> Result<Arc<Version>, plugboard_engine::Error> {
-        Ok(Engine::new(limits, None)?.check(component)?.compile()?.try_out()?.version(&[0; 32]))
-    };
-    version().map_err(|error| Failure::Usage(format!("{}: {error}", guest.display())))
+    let refused = |error| Failure::Usage(format!("{}: {error}", guest.display()));
+    load_alone(&EngineConfig::default(), wasi, component).map_err(refused)
 }
 
 #[cfg(test)]

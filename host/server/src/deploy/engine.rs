@@ -4,8 +4,9 @@ use super::{Loaded, Loader, Stats};
 use crate::config::{EngineConfig, TenantConfig};
 use crate::state_dir::StateDir;
 use plugboard_calls::contract::Description;
-use plugboard_engine::{Engine, EngineLimits, Error, Grant};
+use plugboard_engine::{Engine, EngineLimits, Error, Grant, Tried, Version};
 use sha2::{Digest as _, Sha256};
+use std::sync::Arc;
 
 /// Where compiled components are kept within the state folder.
 const COMPILED: &str = "compiled";
@@ -34,9 +35,21 @@ pub fn engine(config: &EngineConfig, state_dir: &StateDir) -> Result<Engine, Err
 /// # Errors
 /// What is wrong with it.
 pub fn try_out(config: &EngineConfig, wasi: bool, component: Vec<u8>) -> Result<Description, Error> {
+    Ok(tried(config, wasi, component)?.description().clone())
+}
+
+/// Call logic of no tenant, to run recorded calls against.
+///
+/// # Errors
+/// As [`try_out`].
+pub fn load_alone(config: &EngineConfig, wasi: bool, component: Vec<u8>) -> Result<Arc<Version>, Error> {
+    Ok(tried(config, wasi, component)?.version(&[0; 32]))
+}
+
+fn tried(config: &EngineConfig, wasi: bool, component: Vec<u8>) -> Result<Tried, Error> {
     let engine = Engine::new(limits(config), None)?;
     let grant = grant(engine.limits(), wasi, None);
-    Ok(engine.check_with(component, grant)?.compile()?.try_out()?.description().clone())
+    engine.check_with(component, grant)?.compile()?.try_out()
 }
 
 fn limits(config: &EngineConfig) -> EngineLimits {

@@ -11,7 +11,7 @@ mod store;
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub use engine::{EngineLoader, engine, try_out};
+pub use engine::{EngineLoader, engine, load_alone, try_out};
 pub use store::{Record, Store};
 
 use store::Configured;

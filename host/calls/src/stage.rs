@@ -89,6 +89,8 @@ pub struct Stage {
     effects: Vec<Effect>,
     bytes: usize,
     log: Vec<LogLine>,
+    /// The limit of the event that it went over.
+    broken: Option<&'static str>,
     answers: RefCell<Answers>,
 }
 
@@ -120,7 +122,7 @@ impl Committed {
 impl Stage {
     /// An empty stage.
     pub fn new(setting: Setting) -> Self {
-        Self { setting, effects: Vec::new(), bytes: 0, log: Vec::new(), answers: RefCell::default() }
+        Self { setting, effects: Vec::new(), bytes: 0, log: Vec::new(), answers: RefCell::default(), broken: None }
     }
 
     /// `sip.call`
@@ -352,6 +354,9 @@ impl Stage {
     /// Closes the event. Only `Ok` can be committed; with an error all that was staged is gone.
     pub fn seal(self, outcome: Result<Option<Vec<u8>>, Breakdown>) -> Result<Committed, Breakdown> {
         let state = outcome?;
+        if let Some(limit) = self.broken {
+            return Err(Breakdown::Limit(limit));
+        }
         if state.as_ref().is_some_and(|s| s.len() > self.setting.limits.state_bytes) {
             return Err(Breakdown::Limit("state_bytes"));
         }
@@ -380,14 +385,20 @@ impl Stage {
     /// Whether one more effect of this size fits; counts its bytes when it does.
     fn room(&mut self, headers: &[Header], body: &[u8]) -> Result<(), StageError> {
         if self.effects.len() >= self.setting.limits.effects_per_event {
-            return Err(StageError::OverQuota("effects_per_event"));
+            return Err(self.break_quota("effects_per_event"));
         }
         let size = body.len() + headers.iter().map(|h| h.name.len() + h.value.len()).sum::<usize>();
         if self.bytes + size > self.setting.limits.bytes_per_event {
-            return Err(StageError::OverQuota("bytes_per_event"));
+            return Err(self.break_quota("bytes_per_event"));
         }
         self.bytes += size;
         Ok(())
+    }
+
+    /// An event that wanted more than it may have is not half committed: nothing of it happens.
+    fn break_quota(&mut self, limit: &'static str) -> StageError {
+        self.broken = Some(limit);
+        StageError::OverQuota(limit)
     }
 }
 

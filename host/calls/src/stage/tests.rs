@@ -104,6 +104,8 @@ fn the_effect_after_the_last_one_is_refused() {
         stage.clear_timer(format!("t{n}")).expect("within the bound");
     }
     assert_eq!(stage.clear_timer("one-more".into()), Err(StageError::OverQuota("effects_per_event")));
+    let sealed = stage.seal(Ok(None));
+    assert_eq!(sealed.expect_err("nothing of it happens"), Breakdown::Limit("effects_per_event"));
 }
 
 #[test]

@@ -16,7 +16,7 @@ build: guests
 
 # Shows the whole thing at work on loopback; with --stay it keeps running.
 demo *ARGS: guests
-    @cargo run --release -p plugboard-server -- demo "$@"
+    @cargo run -p plugboard-server --bin plugboard -- demo "$@"
 
 # Runs all tests, with real SIP peers; installs those first when they are missing. Arguments go to the test runner.
 test *ARGS: peers guests

@@ -7,7 +7,7 @@ use plugboard_calls::contract::{CallKey, Fault};
 use plugboard_calls::logic::{Breakdown, Logic, Routed};
 use plugboard_engine::{Engine, EngineLimits, Error};
 use std::collections::BTreeSet;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use support::*;
 
 /// Names the tests, and does not compile when one is missing.
@@ -82,7 +82,9 @@ fn foreign_import() {
 
 #[test]
 fn grows() {
-    let bench = Bench::new("grows");
+    // Time enough to reach the limit of memory on a busy machine.
+    let limits = EngineLimits { event_deadline: Duration::from_secs(1), ..EngineLimits::default() };
+    let bench = Bench::with("grows", limits);
     let handled = bench.get("/callcontroller/a");
     assert_eq!(handled.breakdown(), Some(&Breakdown::Limit("memory_bytes")));
     handled.in_time(bench.engine.limits());

@@ -26,7 +26,7 @@ mod send;
 mod tests;
 
 pub use actor::CallRef;
-pub use answer::broken;
+pub use answer::{broken, plain};
 pub use face::{Face, Faces, NextHop, Way};
 pub use inspect::{CallSummary, LegSummary};
 pub use job::{Finished, Job};

@@ -21,7 +21,7 @@ use parking::Alarm;
 use plugboard_calls::chance::Chance;
 use plugboard_calls::contract::*;
 use plugboard_calls::logic::{Logic, Routed};
-use plugboard_calls::shard::{self, Arrival, Shard, ShardConfig, broken};
+use plugboard_calls::shard::{self, Arrival, Shard, ShardConfig, broken, plain};
 use plugboard_calls::stage::{Setting, Stage, View};
 use plugboard_calls::tenant::Tenant;
 use plugboard_journal::Journal;
@@ -171,11 +171,11 @@ impl Switch {
         self.with_shard(index, |shard, now, out| shard.http(now, arrival, out));
         match tokio::time::timeout(ANSWER_TIME_MAX, receiver).await {
             Ok(Ok(answer)) => answer,
-            Ok(Err(_)) => plain(500, "the call controller has no answer"),
+            Ok(Err(_)) => plain(500, "the call controller has no answer", false),
             Err(_) => {
                 lock(&self.waiting).remove(&exchange);
                 self.with_shard(index, |shard, _, _| shard.abandon(&tenant.domain, &key, exchange));
-                plain(504, "the call controller did not answer in time")
+                plain(504, "the call controller did not answer in time", false)
             }
         }
     }
@@ -267,9 +267,4 @@ impl Switch {
 /// the calls of all others go on.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn plain(status: u16, why: &str) -> HttpResponse {
-    let header = Header { name: "content-type".to_owned(), value: "text/plain".to_owned() };
-    HttpResponse { status, headers: vec![header], body: format!("{why}\n").into_bytes() }
 }

@@ -169,7 +169,8 @@ pub fn broken(breakdown: &Breakdown) -> HttpResponse {
     }
 }
 
-fn plain(status: u16, why: impl fmt::Display, retry: bool) -> HttpResponse {
+/// An answer of the host: one line of text, with Retry-After when asking again may help.
+pub fn plain(status: u16, why: impl fmt::Display, retry: bool) -> HttpResponse {
     let header = |name: &str, value: &str| Header { name: name.to_owned(), value: value.to_owned() };
     let mut headers = vec![header("content-type", "text/plain")];
     if retry {

@@ -65,12 +65,11 @@ impl Faces {
     /// The face that suits a peer: of its address family, on the loopback for a peer on the loopback and elsewhere
     /// for others, as far as there is one.
     pub fn toward(&self, transport: Transport, remote: SocketAddr) -> Option<Destination> {
-        let suits =
-            |face: &&(usize, &Face)| face.1.transport == transport && face.1.address.is_ipv4() == remote.is_ipv4();
-        let near = |face: &&(usize, &Face)| face.1.address.ip().is_loopback() == remote.ip().is_loopback();
-        let all: Vec<(usize, &Face)> = self.0.iter().enumerate().collect();
-        let found = all.iter().filter(suits).find(near).or_else(|| all.iter().find(suits))?;
-        Some(Destination { transport, remote, local: u8::try_from(found.0).ok()? })
+        let suits = |face: &Face| face.transport == transport && face.address.is_ipv4() == remote.is_ipv4();
+        let near = |face: &Face| face.address.ip().is_loopback() == remote.ip().is_loopback();
+        let nearest = self.0.iter().position(|face| suits(face) && near(face));
+        let local = nearest.or_else(|| self.0.iter().position(suits))?;
+        Some(Destination { transport, remote, local: u8::try_from(local).ok()? })
     }
 }
 

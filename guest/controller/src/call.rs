@@ -2,8 +2,8 @@
 
 use plugboard_sdk::status::Status;
 use plugboard_sdk::{
-    EndingReason, Event, Fault, IncomingAck, IncomingCancel, IncomingRequest, IncomingResponse, Level, RequestFailure,
-    StageError, codec,
+    EndingReason, Event, FailureReason, Fault, IncomingAck, IncomingCancel, IncomingRequest, IncomingResponse, Level,
+    RequestFailure, StageError, codec,
 };
 use serde::{Deserialize, Serialize};
 
@@ -67,6 +67,8 @@ impl Call {
             Event::Request(request) => self = self.request(desk, &request),
             Event::Ack(ack) => self.ack(desk, &ack),
             Event::Cancel(cancel) => self.cancel(desk, &cancel),
+            // Left without an answer: the host refuses it.
+            Event::Replacement(_) => desk.host.log(Level::Info, "a phone that wants to replace another was refused"),
             Event::Timer(name) => match Timer::named(&name) {
                 Some(Timer::Linger) => return self.finish(desk, key).map(|()| None),
                 Some(timer) => self = self.timer(desk, timer),
@@ -170,8 +172,11 @@ impl Call {
 
     fn failure(mut self, desk: &mut Desk<'_>, failure: &RequestFailure) -> Self {
         self.record.note_failure(desk.now, failure);
+        if failure.reason == FailureReason::SessionExpired {
+            return self.gone(desk, failure.leg.value, "Session Expired");
+        }
         if failure.method == "ACK" {
-            return self.unacknowledged(desk, failure);
+            return self.gone(desk, failure.leg.value, "No ACK");
         }
         let Self { mut record, progress } = self;
         let next = match progress {
@@ -235,12 +240,13 @@ impl Call {
         self.close(desk, Ending::new(outcome).owing(owed))
     }
 
-    /// A phone never acknowledged our 2xx to its INVITE: its session is over (RFC 3261 §13.3.1.4).
-    fn unacknowledged(self, desk: &mut Desk<'_>, failure: &RequestFailure) -> Self {
-        match self.record.leg(failure.leg.value) {
+    /// A phone is not there any more: it never acknowledged our 2xx to its INVITE (RFC 3261 §13.3.1.4), or nobody
+    /// refreshed its session (RFC 4028 §10).
+    fn gone(self, desk: &mut Desk<'_>, leg: u32, why: &str) -> Self {
+        match self.record.leg(leg) {
             Some(leg) if leg.state == LegState::Up => {
                 let ended_by = if leg.role == Role::Called { EndedBy::Called } else { EndedBy::Calling };
-                self.end(desk, Outcome::new(Status::with_reason(408, "No ACK"), ended_by))
+                self.end(desk, Outcome::new(Status::with_reason(408, why), ended_by))
             }
             _ => self,
         }

@@ -61,8 +61,8 @@ pub use bindings::plugboard::call_control::log::Level;
 pub use bindings::plugboard::call_control::sip::{Invite, Started};
 pub use bindings::plugboard::call_control::types::{
     Address, CallKey, Context, EndingReason, Event, ExchangeId, FailureReason, Fault, Header, HttpArrival, HttpRequest,
-    HttpResponse, IncomingAck, IncomingCancel, IncomingRequest, IncomingResponse, LegId, Principal, RequestFailure,
-    StageError, Timestamp, TransactionId,
+    HttpResponse, IncomingAck, IncomingCancel, IncomingReplacement, IncomingRequest, IncomingResponse, LegId,
+    Principal, RequestFailure, StageError, Timestamp, TransactionId,
 };
 #[doc(hidden)]
 pub use controller::Component;

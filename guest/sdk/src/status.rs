@@ -81,7 +81,7 @@ impl Status {
     /// What a request that got no response counts as: 408 or 503 (RFC 3261 §8.1.3.1).
     pub fn of_failure(reason: FailureReason) -> Self {
         Self::new(match reason {
-            FailureReason::TimedOut => 408,
+            FailureReason::TimedOut | FailureReason::SessionExpired => 408,
             FailureReason::Unreachable | FailureReason::Unresolved | FailureReason::Refused => 503,
         })
     }

@@ -117,6 +117,8 @@ pub enum FailureReason {
     Unresolved,
     /// A table or queue of the host was full, or the message too large.
     Refused,
+    /// The session of the leg was not refreshed in time (RFC 4028 §10).
+    SessionExpired,
 }
 
 /// Why the host ends a call.
@@ -166,6 +168,15 @@ pub enum Event {
         leg: LegId,
         transaction: TransactionId,
     },
+    Replacement {
+        leg: LegId,
+        replaced: LegId,
+        transaction: TransactionId,
+        from: Address,
+        headers: Vec<Header>,
+        #[cfg_attr(feature = "serde", serde(with = "crate::readable"))]
+        body: Vec<u8>,
+    },
     Failure {
         leg: LegId,
         transaction: TransactionId,
@@ -185,6 +196,7 @@ impl Event {
             Self::Response(_) => "response",
             Self::Ack { .. } => "ack",
             Self::Cancel { .. } => "cancel",
+            Self::Replacement { .. } => "replacement",
             Self::Failure { .. } => "failure",
             Self::Timer(_) => "timer",
             Self::Ending(_) => "ending",

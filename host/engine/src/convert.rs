@@ -18,7 +18,9 @@ impl<'a> Lists<'a> {
         use contract::Event::*;
         match event {
             Http { request, .. } => Self::of_request(request),
-            Request { headers, .. } | Ack { headers, .. } => Self { headers: borrow(headers), contacts: Vec::new() },
+            Request { headers, .. } | Ack { headers, .. } | Replacement { headers, .. } => {
+                Self { headers: borrow(headers), contacts: Vec::new() }
+            }
             Response(response) => Self {
                 headers: borrow(&response.headers),
                 contacts: response.contacts.iter().map(String::as_str).collect(),
@@ -96,6 +98,16 @@ pub(crate) fn event<'a>(event: &'a contract::Event, lists: &'a Lists<'a>) -> typ
         Cancel { leg, transaction } => {
             types::Event::Cancel(types::IncomingCancel { leg: (*leg).into(), transaction: (*transaction).into() })
         }
+        Replacement { leg, replaced, transaction, from, body, .. } => {
+            types::Event::Replacement(types::IncomingReplacement {
+                leg: (*leg).into(),
+                replaced: (*replaced).into(),
+                transaction: (*transaction).into(),
+                from: types::AddressParam { display_name: from.display_name.as_deref(), uri: &from.uri },
+                headers,
+                body,
+            })
+        }
         Failure { leg, transaction, method, reason } => types::Event::Failure(types::RequestFailure {
             leg: (*leg).into(),
             transaction: (*transaction).into(),
@@ -144,6 +156,7 @@ impl From<contract::FailureReason> for types::FailureReason {
             contract::FailureReason::Unreachable => Self::Unreachable,
             contract::FailureReason::Unresolved => Self::Unresolved,
             contract::FailureReason::Refused => Self::Refused,
+            contract::FailureReason::SessionExpired => Self::SessionExpired,
         }
     }
 }
@@ -201,8 +214,8 @@ impl From<types::HeaderResult> for contract::Header {
     }
 }
 
-impl From<types::Address> for contract::Address {
-    fn from(address: types::Address) -> Self {
+impl From<types::AddressResult> for contract::Address {
+    fn from(address: types::AddressResult) -> Self {
         Self { display_name: address.display_name, uri: address.uri }
     }
 }

@@ -75,6 +75,7 @@ fn event(event: &mut Event) -> bool {
         Event::Request { headers: fields, body, .. } | Event::Ack { headers: fields, body, .. } => {
             headers(fields) | bytes(body)
         }
+        Event::Replacement { from, headers: fields, body, .. } => address(from) | headers(fields) | bytes(body),
         Event::Response(response) => {
             let mut masked = headers(&mut response.headers) | bytes(&mut response.body);
             for contact in &mut response.contacts {

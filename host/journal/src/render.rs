@@ -25,6 +25,7 @@ pub(crate) fn moment(time: &str, event: &Event) -> String {
         }
         Event::Ack { leg, .. } => format!("ACK from leg {}", leg.0),
         Event::Cancel { leg, .. } => format!("CANCEL from leg {}", leg.0),
+        Event::Replacement { leg, replaced, .. } => format!("INVITE opens leg {} to replace leg {}", leg.0, replaced.0),
         Event::Failure { leg, method, reason, .. } => format!("no response to {method} on leg {}: {reason:?}", leg.0),
         Event::Timer(name) => format!("timer {name}"),
         Event::Ending(reason) => format!("the host ends the call: {reason:?}"),

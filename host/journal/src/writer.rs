@@ -286,7 +286,7 @@ fn folder_name(domain: &str) -> io::Result<&str> {
 fn size(record: &Record) -> u64 {
     let event = match &record.event {
         Event::Http { request, .. } => request.body.len(),
-        Event::Request { body, .. } | Event::Ack { body, .. } => body.len(),
+        Event::Request { body, .. } | Event::Ack { body, .. } | Event::Replacement { body, .. } => body.len(),
         Event::Response(response) => response.body.len(),
         Event::Cancel { .. } | Event::Failure { .. } | Event::Timer(_) | Event::Ending(_) => 0,
     };

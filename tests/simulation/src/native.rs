@@ -219,12 +219,23 @@ fn to_event(event: &host::Event) -> guest::Event {
         host::Event::Cancel { leg, transaction } => {
             guest::Event::Cancel(guest::IncomingCancel { leg: to_leg(leg), transaction: to_transaction(transaction) })
         }
+        host::Event::Replacement { leg, replaced, transaction, from, headers, body } => {
+            guest::Event::Replacement(guest::IncomingReplacement {
+                leg: to_leg(leg),
+                replaced: to_leg(replaced),
+                transaction: to_transaction(transaction),
+                from: guest::Address { display_name: from.display_name, uri: from.uri },
+                headers: to_headers(headers),
+                body,
+            })
+        }
         host::Event::Failure { leg, transaction, method, reason } => {
             let reason = match reason {
                 host::FailureReason::TimedOut => guest::FailureReason::TimedOut,
                 host::FailureReason::Unreachable => guest::FailureReason::Unreachable,
                 host::FailureReason::Unresolved => guest::FailureReason::Unresolved,
                 host::FailureReason::Refused => guest::FailureReason::Refused,
+                host::FailureReason::SessionExpired => guest::FailureReason::SessionExpired,
             };
             let (leg, transaction) = (to_leg(leg), to_transaction(transaction));
             guest::Event::Failure(guest::RequestFailure { leg, transaction, method, reason })

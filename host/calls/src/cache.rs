@@ -14,16 +14,19 @@ pub trait Cache: Send + Sync {
     fn put(&self, key: &str, value: Vec<u8>, expires: Time, now: Time);
     /// Removes a value.
     fn remove(&self, key: &str);
+    /// From now on holds so many bytes at most. What is too much is given up at the next write. Nothing for a store
+    /// whose bound is not ours.
+    fn resize(&self, _bytes_max: usize) {}
 }
 
 /// A cache in memory, bounded in bytes (keys and values).
 pub struct MemoryCache {
-    bytes_max: usize,
     inner: Mutex<Inner>,
 }
 
 #[derive(Default)]
 struct Inner {
+    bytes_max: usize,
     entries: HashMap<String, (Vec<u8>, Time), RandomState>,
     by_end: BTreeSet<(Time, String)>,
     bytes: usize,
@@ -32,7 +35,7 @@ struct Inner {
 impl MemoryCache {
     /// An empty cache that holds `bytes_max` bytes at most.
     pub fn new(bytes_max: usize) -> Self {
-        Self { bytes_max, inner: Mutex::default() }
+        Self { inner: Mutex::new(Inner { bytes_max, ..Inner::default() }) }
     }
 
     /// Bytes of keys and values held, expired ones that nothing has swept yet included.
@@ -55,11 +58,11 @@ impl Cache for MemoryCache {
         let mut inner = self.lock();
         inner.remove(key);
         let size = key.len() + value.len();
-        if size > self.bytes_max {
+        if size > inner.bytes_max {
             return;
         }
         while let Some((end, _)) = inner.by_end.first() {
-            if *end > now && inner.bytes + size <= self.bytes_max {
+            if *end > now && inner.bytes + size <= inner.bytes_max {
                 break;
             }
             let Some((_, oldest)) = inner.by_end.pop_first() else { break };
@@ -72,6 +75,10 @@ impl Cache for MemoryCache {
 
     fn remove(&self, key: &str) {
         self.lock().remove(key);
+    }
+
+    fn resize(&self, bytes_max: usize) {
+        self.lock().bytes_max = bytes_max;
     }
 }
 
@@ -108,6 +115,20 @@ mod tests {
         assert_eq!(cache.bytes(), 30);
         assert_eq!(cache.get("b", now), None);
         assert!(["a", "c", "d"].iter().all(|k| cache.get(k, now).is_some()));
+    }
+
+    #[test]
+    fn a_smaller_cache_gives_up_what_is_too_much_at_the_next_write() {
+        let cache = MemoryCache::new(30);
+        let now = Time::from_millis(0);
+        for (key, end) in [("a", 300), ("b", 100), ("c", 200)] {
+            cache.put(key, vec![0; 9], Time::from_millis(end), now);
+        }
+        cache.resize(20);
+        assert_eq!(cache.bytes(), 30);
+        cache.put("d", vec![0; 9], Time::from_millis(400), now);
+        assert_eq!(cache.bytes(), 20);
+        assert!(["a", "d"].iter().all(|key| cache.get(key, now).is_some()));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What a journal is told of a finished event: all that it takes to run the event again, and what came of it.
 
 use crate::contract::{Context, Event};
+use crate::limits::Limits;
 use crate::logic::Breakdown;
 use crate::stage::{Answers, Committed, View};
 use crate::tenant::Tenant;
@@ -11,6 +12,8 @@ use std::sync::Arc;
 pub struct Record {
     /// Whose call it is.
     pub tenant: Arc<Tenant>,
+    /// The bounds of its calls at the time.
+    pub limits: Limits,
     /// The version of call logic that handled it.
     pub version: String,
     /// Counts the events of a call without a gap; begins anywhere.

@@ -213,6 +213,11 @@ impl Shard {
     /// Takes an HTTP request. Its answer comes as [`Output::HttpRespond`], now or later, exactly once.
     pub fn http(&mut self, now: Time, arrival: Arrival, out: &mut Vec<Output>) {
         let Arrival { tenant, logic, key, principal, exchange, request } = arrival;
+        if tenant.is_removed() {
+            // It was removed while the request was on its way here.
+            out.push(Output::HttpRespond { exchange, response: answer::busy("the tenant was removed") });
+            return;
+        }
         let name = (tenant.domain.clone(), key);
         let call = match self.by_key.get(&name) {
             Some(call) => *call,
@@ -349,7 +354,8 @@ impl Shard {
         let Some(actor) = self.actors.get_mut(&call) else { return };
         // An order to end always finds room: there is one at a time, and the call does not outlive it.
         let ending = matches!(queued.event, Event::Ending(_));
-        if !ending && actor.queue.len() >= actor.tenant.limits.events_queued_per_call {
+        let full = || actor.queue.len() >= actor.tenant.settings().limits.events_queued_per_call;
+        if !ending && full() {
             actor.tenant.counters.events_dropped.add();
             self.decline(now, call, &queued.event, answer::busy("too many events wait for this call"), out);
             return;

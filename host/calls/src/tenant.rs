@@ -4,27 +4,36 @@ use crate::cache::{Cache, MemoryCache};
 use crate::limits::Limits;
 use crate::logic::Directory;
 use crate::turns::Turns;
+use arc_swap::{ArcSwap, Guard};
 use plugboard_sip::uri::SipUri;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-/// A tenant. A change of configuration makes a new one: calls keep the one they began with, the cache is handed on.
+/// A tenant, for as long as it is configured. What its configuration says may change under its calls: see
+/// [`Tenant::configure`].
 pub struct Tenant {
     /// The SIP domain; names the tenant.
     pub domain: String,
-    /// The bounds of its calls.
-    pub limits: Limits,
-    /// Its users.
-    pub directory: Arc<dyn Directory>,
     /// Its cache.
     pub cache: Arc<dyn Cache>,
-    /// Where requests outside a dialog go; none: to the host of the Request-URI.
-    pub outbound_proxy: Option<SipUri>,
     /// Which of its events run now.
     pub turns: Turns,
     /// What happened.
     pub counters: TenantCounters,
+    settings: ArcSwap<Settings>,
+    removed: AtomicBool,
+}
+
+/// What the configuration says of a tenant. Looked up anew at every event, so that a change holds at once, for calls
+/// that are up, too.
+pub struct Settings {
+    /// The bounds of its calls.
+    pub limits: Limits,
+    /// Its users.
+    pub directory: Arc<dyn Directory>,
+    /// Where requests outside a dialog go; none: to the host of the Request-URI.
+    pub outbound_proxy: Option<SipUri>,
 }
 
 /// Counts since start, for metrics.
@@ -67,16 +76,34 @@ impl Counter {
 
 impl Tenant {
     /// A tenant with an empty cache in memory.
-    pub fn new(
-        domain: String,
-        limits: Limits,
-        directory: Arc<dyn Directory>,
-        outbound_proxy: Option<SipUri>,
-    ) -> Arc<Self> {
-        let cache = Arc::new(MemoryCache::new(limits.cache_bytes));
-        let turns = Turns::new(limits.events_at_once);
-        let counters = TenantCounters::default();
-        Arc::new(Self { domain, limits, directory, cache, outbound_proxy, turns, counters })
+    pub fn new(domain: String, settings: Settings) -> Arc<Self> {
+        let cache = Arc::new(MemoryCache::new(settings.limits.cache_bytes));
+        let turns = Turns::new(settings.limits.events_at_once);
+        let (counters, removed) = (TenantCounters::default(), AtomicBool::new(false));
+        Arc::new(Self { domain, cache, turns, counters, settings: ArcSwap::from_pointee(settings), removed })
+    }
+
+    /// What its configuration says now. An event takes it once, so that it is the same for the whole event.
+    pub fn settings(&self) -> Guard<Arc<Settings>> {
+        self.settings.load()
+    }
+
+    /// From now on its configuration says this. Events that run go on with what they began with.
+    pub fn configure(&self, settings: Settings) {
+        self.cache.resize(settings.limits.cache_bytes);
+        self.turns.resize(settings.limits.events_at_once);
+        self.settings.store(Arc::new(settings));
+    }
+
+    /// It is configured no more: no request finds its calls any longer, and none is placed. End those that are up
+    /// after this.
+    pub fn remove(&self) {
+        self.removed.store(true, Ordering::Release);
+    }
+
+    /// Whether it was removed.
+    pub fn is_removed(&self) -> bool {
+        self.removed.load(Ordering::Acquire)
     }
 }
 

@@ -171,7 +171,7 @@ impl Writer {
 
     fn event(&mut self, record: Record, settled: Settled) {
         self.counters.waiting_bytes.fetch_sub(size(&record), Ordering::Relaxed);
-        let limits = record.tenant.limits.clone();
+        let limits = record.limits.clone();
         let line = self.line(record, settled);
         match self.write(line, limits) {
             Ok(()) => {
@@ -246,8 +246,20 @@ impl Writer {
 
 /// The line of a record, with all that is in it.
 fn event_line(record: Record, settled: Settled) -> EventLine {
-    let Record { tenant, version, number, begins, context, call_id_host, agent, view, event, answers, outcome } =
-        record;
+    let Record {
+        tenant,
+        limits: _,
+        version,
+        number,
+        begins,
+        context,
+        call_id_host,
+        agent,
+        view,
+        event,
+        answers,
+        outcome,
+    } = record;
     let outcome = match (settled, outcome) {
         (Settled::Refused, _) => Outcome::Refused,
         (Settled::Overtaken, _) => Outcome::Overtaken,

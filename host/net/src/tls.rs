@@ -1,6 +1,7 @@
 //! TLS for SIP (RFC 3261 §26.3.1): what we present, whom we trust, and whether a peer is the domain that was meant
 //! (RFC 5922).
 
+use arc_swap::ArcSwap;
 use plugboard_sip::host::Host;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{verify_server_cert_signed_by_trust_anchor, verify_server_name};
@@ -13,11 +14,13 @@ use rustls::{
 use std::sync::Arc;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
-/// Both sides of TLS.
+/// Both sides of TLS. Copies are one and the same: what one is replaced by all of them use.
 #[derive(Clone)]
-pub struct Tls {
-    pub(crate) acceptor: TlsAcceptor,
-    pub(crate) connector: TlsConnector,
+pub struct Tls(Arc<ArcSwap<Sides>>);
+
+struct Sides {
+    acceptor: TlsAcceptor,
+    connector: TlsConnector,
 }
 
 /// Why there can be no TLS. The operator's to correct.
@@ -71,7 +74,21 @@ impl Tls {
             }
         };
         let server = server.with_single_cert(chain, key)?;
-        Ok(Tls { acceptor: TlsAcceptor::from(Arc::new(server)), connector: TlsConnector::from(Arc::new(client)) })
+        let (acceptor, connector) = (TlsAcceptor::from(Arc::new(server)), TlsConnector::from(Arc::new(client)));
+        Ok(Tls(Arc::new(ArcSwap::from_pointee(Sides { acceptor, connector }))))
+    }
+
+    /// From now on shows and trusts what `other` does. Connections that are up go on.
+    pub fn replace_by(&self, other: &Tls) {
+        self.0.store(other.0.load_full());
+    }
+
+    pub(crate) fn acceptor(&self) -> TlsAcceptor {
+        self.0.load().acceptor.clone()
+    }
+
+    pub(crate) fn connector(&self) -> TlsConnector {
+        self.0.load().connector.clone()
     }
 }
 

@@ -226,7 +226,8 @@ impl Switch {
         principal: &Principal,
         request: &HttpRequest,
     ) -> Result<CallKey, HttpResponse> {
-        let mut limits = tenant.limits.clone();
+        let settings = tenant.settings();
+        let mut limits = settings.limits.clone();
         limits.effects_per_event = 0;
         let stage = Stage::new(Setting {
             view: View::default(),
@@ -236,7 +237,7 @@ impl Switch {
             principal: principal.clone(),
             agent: None,
             call_id_host: "".into(),
-            directory: tenant.directory.clone(),
+            directory: settings.directory.clone(),
             cache: tenant.cache.clone(),
         });
         let (mut stage, routed) = logic.route(&tenant.domain, request, stage);

@@ -11,7 +11,7 @@ use plugboard_calls::logic::{Breakdown, Credentials, Directory, Logic, Routed, U
 use plugboard_calls::record::{Record, Settled};
 use plugboard_calls::shard::{Arrival, Face, Faces, Output, Shard, ShardConfig};
 use plugboard_calls::stage::{Setting, Stage, View};
-use plugboard_calls::tenant::Tenant;
+use plugboard_calls::tenant::{Settings, Tenant};
 use plugboard_controller::CallController;
 use plugboard_sip::admit::admit;
 use plugboard_sip::host::Host;
@@ -112,7 +112,10 @@ impl World {
         let mut world = Self {
             now: Time::from_millis(1_000_000),
             shard: Shard::new(config),
-            tenant: Tenant::new("example.com".into(), Limits::default(), Arc::new(Users), None),
+            tenant: Tenant::new(
+                "example.com".into(),
+                Settings { limits: Limits::default(), directory: Arc::new(Users), outbound_proxy: None },
+            ),
             logic: version(&trouble),
             network: Network::new(weather, chance.next_u64()),
             phones: (0..PHONES).map(|n| Phone::new(6_000 + n, chance.next_u64())).collect(),
@@ -294,7 +297,7 @@ impl World {
             principal: Principal::Trusted,
             agent: None,
             call_id_host: "".into(),
-            directory: self.tenant.directory.clone(),
+            directory: self.tenant.settings().directory.clone(),
             cache: self.tenant.cache.clone(),
         });
         let exchange = ExchangeId(self.exchanges);

@@ -41,7 +41,7 @@ impl Shard {
             _ if !actor.is_live() => {}
             _ => {
                 actor.breakdowns += 1;
-                if actor.breakdowns >= actor.tenant.limits.breakdowns_in_a_row {
+                if actor.breakdowns >= actor.tenant.settings().limits.breakdowns_in_a_row {
                     self.end_by_host(now, call, EndingReason::Faulty, out);
                     return;
                 }

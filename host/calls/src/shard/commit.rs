@@ -176,7 +176,7 @@ impl Shard {
             target,
         };
         let mut request = leg.opening(invite.headers, invite.body);
-        let next_hop = first_hop(&mut request, actor.tenant.outbound_proxy.as_ref());
+        let next_hop = first_hop(&mut request, actor.tenant.settings().outbound_proxy.as_ref());
         actor.legs.push(leg);
         self.dialogs.insert(local_tag, (call, id));
         self.start(now, Owner { call, transaction }, id, request, next_hop, out);
@@ -233,7 +233,8 @@ impl Shard {
 /// Whether a call may come up at all, now that the guest wants it to.
 fn admit(actor: &Actor, new: bool, committed: Committed) -> Result<Committed, Breakdown> {
     let tenant = &actor.tenant;
-    if new && committed.state.is_some() && tenant.counters.calls_up.value() >= tenant.limits.calls as u64 {
+    let full = || tenant.counters.calls_up.value() >= tenant.settings().limits.calls as u64;
+    if new && committed.state.is_some() && full() {
         return Err(Breakdown::Limit("calls"));
     }
     Ok(committed)

@@ -3,6 +3,7 @@
 use super::Shard;
 use super::actor::{CallRef, Phase, Queued};
 use crate::contract::{Context, Event};
+use crate::limits::Limits;
 use crate::logic::{Breakdown, Logic};
 use crate::record::Record;
 use crate::stage::{Answers, Committed, LogLine, Setting, Stage, View};
@@ -43,6 +44,7 @@ pub struct Finished {
 /// What a stage was made with that the context does not hold.
 struct Given {
     number: u64,
+    limits: Limits,
     view: View,
     agent: Option<String>,
     call_id_host: Arc<str>,
@@ -97,9 +99,10 @@ impl Finished {
 
     /// A copy of all that is needed to run the event again, and of what came of it, for a journal.
     pub fn record(&self) -> Record {
-        let Given { number, view, agent, call_id_host } = &self.given;
+        let Given { number, limits, view, agent, call_id_host } = &self.given;
         Record {
             tenant: self.tenant.clone(),
+            limits: limits.clone(),
             version: self.logic.version_id(),
             number: *number,
             begins: self.state_before.is_none(),
@@ -143,21 +146,23 @@ impl Shard {
             seed,
             ended_by_host,
         };
+        let settings = actor.tenant.settings();
         let given = Given {
             number: actor.begun,
+            limits: settings.limits.clone(),
             view: actor.view(&queued.event),
             agent: actor.agent.clone(),
             call_id_host: self.call_id_host.clone(),
         };
         let stage = Stage::new(Setting {
             view: given.view.clone(),
-            limits: actor.tenant.limits.clone(),
+            limits: settings.limits.clone(),
             now,
             seed,
             principal: queued.principal.clone(),
             agent: actor.agent.clone(),
             call_id_host: self.call_id_host.clone(),
-            directory: actor.tenant.directory.clone(),
+            directory: settings.directory.clone(),
             cache: actor.tenant.cache.clone(),
         });
         Some(Job {

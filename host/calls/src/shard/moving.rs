@@ -70,7 +70,7 @@ impl Shard {
         let state = actor.state.clone().ok_or(MoveError::Over)?;
         actor.running = true;
         let from_schema = actor.logic.description().state_schema;
-        let state_bytes_max = actor.tenant.limits.state_bytes;
+        let state_bytes_max = actor.tenant.settings().limits.state_bytes;
         Ok(Move { call, key: actor.key.clone(), from_schema, to, state, state_bytes_max })
     }
 

@@ -334,7 +334,7 @@ fn a_full_queue_answers_503_and_loses_no_event_before_it() {
     let mut bench = Bench::new(caller);
     bench.place("/bob");
     bench.answers();
-    let bound = bench.tenant.limits.events_queued_per_call;
+    let bound = bench.tenant.settings().limits.events_queued_per_call;
     for _ in 0..bound + 1 {
         bench.arrive("GET", "/bob");
     }

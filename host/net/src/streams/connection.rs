@@ -69,7 +69,7 @@ pub(super) async fn accepted<H: StreamHandler>(
     let streams = connection.streams.clone();
     let handshake = async {
         let tls = streams.tls.as_ref().ok_or(io::ErrorKind::Unsupported)?;
-        tls.acceptor.accept(stream).await
+        tls.acceptor().accept(stream).await
     };
     match within(streams.limits.handshake_time, handshake).await {
         Ok(stream) => connection.run(stream, outgoing).await,
@@ -99,7 +99,7 @@ pub(super) async fn opened<H: StreamHandler>(
     let connect = async {
         let tls = streams.tls.as_ref().ok_or(io::ErrorKind::Unsupported)?;
         let name = domain.as_ref().and_then(tls::server_name).ok_or(io::ErrorKind::InvalidInput)?;
-        tls.connector.connect(name, tcp::connect(path.remote, from).await?).await
+        tls.connector().connect(name, tcp::connect(path.remote, from).await?).await
     };
     match within(limit, connect).await {
         Ok(stream) => connection.run(stream, outgoing).await,

@@ -45,15 +45,16 @@ impl Admin {
     }
 
     fn key(&self, tenant: &Tenant, logic: &Arc<dyn Logic>, request: &HttpRequest) -> Result<CallKey, Box<Answered>> {
+        let settings = tenant.core.settings();
         let stage = Stage::new(Setting {
             view: View::default(),
-            limits: tenant.core.limits.clone(),
+            limits: settings.limits.clone(),
             now: self.clock.now(),
             seed: 0,
             principal: Principal::Trusted,
             agent: None,
             call_id_host: Arc::from(tenant.domain()),
-            directory: tenant.core.directory.clone(),
+            directory: settings.directory.clone(),
             cache: tenant.core.cache.clone(),
         });
         match logic.route(tenant.domain(), request, stage).1 {

@@ -24,7 +24,7 @@ pub struct TenantView {
 /// A version of call logic. `GET /v1/tenants/{domain}/controller` is the live one, `.../versions` a list of these.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VersionView {
-    /// The hash of component, tenant configuration and contract.
+    /// The hash of component, contract, and what the tenant's configuration grants it.
     pub id: String,
     /// SHA-256 of the component.
     pub component: String,

@@ -70,7 +70,7 @@ impl EngineLoader {
     /// A loader for this tenant.
     pub fn new(engine: Engine, tenant: &TenantConfig) -> Self {
         let grant = grant(engine.limits(), tenant.wasi, tenant.memory_bytes);
-        Self { engine, grant, tenant_hash: tenant_hash(tenant) }
+        Self { engine, grant, tenant_hash: tenant_hash(&tenant.domain, grant) }
     }
 }
 
@@ -98,10 +98,8 @@ fn stats(stats: &plugboard_engine::Stats) -> Stats {
     }
 }
 
-/// What of a tenant's configuration its call logic can notice; no secrets.
-fn tenant_hash(tenant: &TenantConfig) -> [u8; 32] {
-    let users: Vec<_> = tenant.users.iter().map(|user| (&user.name, &user.display_name, &user.aliases)).collect();
-    let proxy = tenant.outbound_proxy.as_ref().map(ToString::to_string);
-    let granted = (tenant.wasi, tenant.memory_bytes);
-    Sha256::digest(format!("{:?}", (&tenant.domain, &tenant.limits, granted, proxy, users))).into()
+/// What a version takes of its tenant's configuration for as long as it lives. Users, proxy and limits are not among
+/// it: each event looks them up, so that a change of them holds at once for calls that are up.
+fn tenant_hash(domain: &str, grant: Grant) -> [u8; 32] {
+    Sha256::digest(format!("{:?}", (domain, grant))).into()
 }

@@ -41,7 +41,7 @@ pub trait Loader: Send + Sync {
 
 /// Call logic that passed.
 pub struct Loaded {
-    /// The hash that names this version (component, tenant configuration, contract).
+    /// The hash that names this version (component, what it is granted, contract).
     pub id: String,
     /// It.
     pub logic: Arc<dyn Logic>,

@@ -10,6 +10,7 @@ pub use directory::{Login, Users};
 use crate::config::TenantConfig;
 use crate::deploy::Deployments;
 use ipnet::IpNet;
+use plugboard_calls::tenant::Settings;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -30,12 +31,12 @@ impl Tenant {
     /// A tenant from its configuration.
     pub fn new(config: &TenantConfig, deployments: Deployments) -> Self {
         let users = Arc::new(Users::new(&config.domain, &config.users));
-        let core = plugboard_calls::tenant::Tenant::new(
-            config.domain.clone(),
-            config.limits.clone(),
-            users.clone(),
-            config.outbound_proxy.clone(),
-        );
+        let settings = Settings {
+            limits: config.limits.clone(),
+            directory: users.clone(),
+            outbound_proxy: config.outbound_proxy.clone(),
+        };
+        let core = plugboard_calls::tenant::Tenant::new(config.domain.clone(), settings);
         let (trusted, cors_origins) = (config.trusted.clone(), config.cors_origins.clone());
         Self { core, users, deployments, trusted, cors_origins }
     }

@@ -4,7 +4,7 @@ use plugboard_calls::contract::*;
 use plugboard_calls::limits::Limits;
 use plugboard_calls::logic::{Breakdown, Credentials, Directory, Logic, Routed, UserRecord};
 use plugboard_calls::stage::Stage;
-use plugboard_calls::tenant::Tenant;
+use plugboard_calls::tenant::{Settings, Tenant};
 use plugboard_net::tls::{Tls, TlsMaterial};
 use plugboard_server::switch::{Switch, SwitchConfig};
 use plugboard_sip::transport::Transport;
@@ -190,7 +190,10 @@ impl Bench {
             Description { name: "test".into(), version: "1".into(), http_prefix: "/".into(), state_schema: 1 };
         Self {
             switch: Switch::start(config).expect("starts"),
-            tenant: Tenant::new("example.com".into(), Limits::default(), Arc::new(Nobody), None),
+            tenant: Tenant::new(
+                "example.com".into(),
+                Settings { limits: Limits::default(), directory: Arc::new(Nobody), outbound_proxy: None },
+            ),
             logic: Arc::new(Caller(description)),
             authority,
         }

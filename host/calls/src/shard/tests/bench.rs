@@ -6,6 +6,7 @@ use crate::limits::Limits;
 use crate::logic::*;
 use crate::shard::*;
 use crate::stage::Stage;
+use crate::tenant::Settings;
 use plugboard_sip::digest::Secret;
 use plugboard_sip::host::Host;
 use plugboard_sip::message::{HeaderName, Message, Method, Request, Response, Status, Value};
@@ -94,7 +95,10 @@ impl Bench {
         let config = ShardConfig { index: 3, faces, timers: TimerValues::default(), seed: 11 };
         Self {
             shard: Shard::new(config),
-            tenant: Tenant::new("example.com".into(), limits, Arc::new(Alice), None),
+            tenant: Tenant::new(
+                "example.com".into(),
+                Settings { limits, directory: Arc::new(Alice), outbound_proxy: None },
+            ),
             now: Time::from_millis(1_000_000),
             everything: Vec::new(),
             logic: scripted(script, Ok(Vec::new())),

@@ -16,6 +16,7 @@ mod dialog;
 mod face;
 mod inspect;
 mod job;
+mod late;
 mod leg;
 mod moving;
 mod outside;
@@ -37,7 +38,7 @@ use crate::contract::*;
 use crate::history::History;
 use crate::logic::Logic;
 use crate::tenant::Tenant;
-use actor::{Actor, Phase, Queued};
+use actor::{Actor, Origin, Phase, Queued};
 use bytes::Bytes;
 use foldhash::fast::RandomState;
 use leg::Progress;
@@ -130,7 +131,7 @@ pub struct ShardCounters {
     pub requests_outside: u64,
     /// Messages for dialogs or transactions that are not there, or that do not fit them.
     pub strays: u64,
-    /// 2xx of further forks of an INVITE, acknowledged and ended with a BYE.
+    /// 2xx to INVITEs that nobody waited for, of further forks or too late: acknowledged and ended with a BYE.
     pub forks_ended: u64,
 }
 
@@ -169,6 +170,8 @@ pub struct Shard {
     next_call: u64,
     next_lookup: u64,
     ended: VecDeque<Ended>,
+    /// The dialogs of unwanted 2xx that were ended last: our tag and the peer's.
+    unwanted: VecDeque<(Text, Text)>,
     counters: ShardCounters,
 }
 
@@ -206,6 +209,7 @@ impl Shard {
             next_call: 0,
             next_lookup: 0,
             ended: VecDeque::new(),
+            unwanted: VecDeque::new(),
             counters: ShardCounters::default(),
         }
     }
@@ -225,16 +229,16 @@ impl Shard {
                 out.push(Output::HttpRespond { exchange, response: answer::busy("too many calls") });
                 return;
             }
-            None => self.admit(now, tenant, name, logic.clone()),
+            None => self.admit(now, tenant.clone(), name, logic.clone()),
         };
         let Some(actor) = self.actors.get_mut(&call) else { return };
         if actor.phase != Phase::Live && same_schema(&*actor.logic, &*logic) {
             // What is left of a call that the host ended is reported by the logic that is live now.
-            actor.logic = logic;
+            actor.logic = logic.clone();
         }
         actor.exchanges.push(exchange);
         let event = Event::Http { exchange, request };
-        self.enqueue(now, call, Queued { event, principal }, out);
+        self.enqueue(now, call, Queued { event, principal, origin: Origin::Http(tenant, logic) }, out);
     }
 
     /// Forgets an HTTP request whose sender has gone or was told that it took too long.
@@ -338,7 +342,7 @@ impl Shard {
 
     fn end(&mut self, now: Time, call: CallRef, reason: EndingReason, out: &mut Vec<Output>) {
         let event = Event::Ending(reason);
-        self.enqueue(now, call, Queued { event, principal: Principal::Network }, out);
+        self.enqueue(now, call, Queued::new(event), out);
     }
 
     fn admit(&mut self, now: Time, tenant: Arc<Tenant>, name: (String, CallKey), logic: Arc<dyn Logic>) -> CallRef {
@@ -398,7 +402,7 @@ impl Shard {
         fired.sort();
         for (_, name) in fired {
             let event = Event::Timer(name);
-            self.enqueue(now, call, Queued { event, principal: Principal::Network }, out);
+            self.enqueue(now, call, Queued::new(event), out);
         }
     }
 

@@ -6,7 +6,9 @@ use crate::history::{History, What};
 use crate::logic::Logic;
 use crate::stage::{LegView, View};
 use crate::tenant::Tenant;
+use plugboard_sip::message::Method;
 use plugboard_sip::time::Time;
+use plugboard_sip::values::MaxForwards;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -53,6 +55,8 @@ pub(super) struct Actor {
     pub next_leg: u32,
     pub incoming: u32,
     pub next_transaction: u32,
+    /// How many hops the requests may take that are being committed.
+    pub hops: MaxForwards,
     pub history: History,
     pub since: Time,
     /// Events that were begun, in number.
@@ -73,10 +77,42 @@ pub(super) enum Phase {
 }
 
 /// An event that waits.
-#[derive(Debug)]
 pub(super) struct Queued {
     pub event: Event,
     pub principal: Principal,
+    pub origin: Origin,
+}
+
+/// What an event goes back to, beyond what the guest is told of it.
+pub(super) enum Origin {
+    /// An HTTP request, with the tenant and the version that were live when it came: it is theirs when the call that
+    /// it waits for ends before it is heard.
+    Http(Arc<Tenant>, Arc<dyn Logic>),
+    /// A SIP request that could take this many hops more (RFC 3261 §20.22).
+    Sip(MaxForwards),
+    /// A response, a timer or the host itself.
+    Other,
+}
+
+impl Queued {
+    /// An event of the network, of time or of the host.
+    pub fn new(event: Event) -> Self {
+        Self { event, principal: Principal::Network, origin: Origin::Other }
+    }
+
+    /// How many hops the requests may take that come of it: one less than the request that caused it, so that a
+    /// request which call logic brings back to where it came from dies out (RFC 7332). A BYE ends a dialog and cannot
+    /// go round; what it causes must arrive.
+    ///
+    /// Max-Breadth (RFC 5393 §5) bounds how many branches a proxy may open at once. Here each request has one target,
+    /// and `effects_per_event` bounds them.
+    pub fn hops(&self) -> MaxForwards {
+        match (&self.origin, &self.event) {
+            (_, Event::Request { method, .. }) if method == Method::Bye.as_str() => MaxForwards::DEFAULT,
+            (Origin::Sip(MaxForwards(hops)), _) => MaxForwards(hops.saturating_sub(1)).min(MaxForwards::DEFAULT),
+            (Origin::Http(..) | Origin::Other, _) => MaxForwards::DEFAULT,
+        }
+    }
 }
 
 impl Actor {
@@ -100,6 +136,7 @@ impl Actor {
             next_leg: 1,
             incoming: 0,
             next_transaction: 1,
+            hops: MaxForwards::DEFAULT,
             history: History::default(),
             since,
             begun: 0,
@@ -198,7 +235,6 @@ impl Actor {
     }
 
     fn is_reinvite(&self, sent: &Sent) -> bool {
-        use plugboard_sip::message::Method;
         sent.request.method == Method::Invite && self.leg(sent.leg).is_some_and(|leg| leg.state == LegState::Up)
     }
 }

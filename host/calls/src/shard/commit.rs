@@ -16,6 +16,7 @@ use plugboard_sip::params::quote;
 use plugboard_sip::text::Text;
 use plugboard_sip::time::Time;
 use plugboard_sip::uri::SipUri;
+use plugboard_sip::values::MaxForwards;
 use std::time::Duration;
 
 impl Shard {
@@ -33,7 +34,7 @@ impl Shard {
         let outcome = outcome.and_then(|committed| admit(actor, state_before.is_none(), committed));
         match outcome {
             Ok(committed) => {
-                self.commit(now, call, state_before, &queued.event, committed, out);
+                self.commit(now, call, state_before, &queued, committed, out);
                 Settled::Committed
             }
             Err(breakdown) => {
@@ -49,10 +50,11 @@ impl Shard {
         now: Time,
         call: CallRef,
         state_before: Option<Vec<u8>>,
-        event: &Event,
+        queued: &Queued,
         committed: Committed,
         out: &mut Vec<Output>,
     ) {
+        let event = &queued.event;
         let Some(actor) = self.actors.get_mut(&call) else { return };
         let counters = &actor.tenant.counters;
         counters.events_committed.add();
@@ -66,6 +68,7 @@ impl Shard {
         }
         actor.breakdowns = 0;
         actor.state = committed.state;
+        actor.hops = queued.hops();
         actor.next_leg = committed.next_leg;
         actor.next_transaction = actor.next_transaction.max(committed.next_transaction);
         if let Event::Ending(reason) = event
@@ -86,6 +89,9 @@ impl Shard {
     fn apply_all(&mut self, now: Time, call: CallRef, effects: Vec<Effect>, out: &mut Vec<Output>) {
         for effect in effects {
             self.apply(now, call, effect, out);
+        }
+        if let Some(actor) = self.actors.get_mut(&call) {
+            actor.hops = MaxForwards::DEFAULT;
         }
     }
 
@@ -154,27 +160,13 @@ impl Shard {
             actor.tenant.counters.calls_up.add();
         }
         let target = Text::from(invite.target);
-        let to = match &invite.to {
-            Some(to) => field(to, None),
-            None => Value::from(format!("<{target}>")),
-        };
-        let mut leg = Leg {
-            id,
-            state: LegState::Calling,
-            call_id: Value::from(call_id),
-            from: field(&invite.from, Some(&local_tag)),
-            to,
-            contact_user: contact_user(&invite.from),
-            local_cseq: 0,
-            dialog: None,
-            notifies: false,
-            farewell: None,
-            way: None,
-            takes_tcp: None,
-            nonce: None,
-            local_tag: local_tag.clone(),
-            target,
-        };
+        let mut leg = Leg::new(id, Value::from(call_id), target);
+        leg.from = field(&invite.from, Some(&local_tag));
+        leg.contact_user = contact_user(&invite.from);
+        leg.local_tag = local_tag.clone();
+        if let Some(to) = &invite.to {
+            leg.to = field(to, None);
+        }
         let mut request = leg.opening(invite.headers, invite.body);
         let next_hop = first_hop(&mut request, actor.tenant.settings().outbound_proxy.as_ref());
         actor.legs.push(leg);
@@ -205,7 +197,7 @@ impl Shard {
             // The peer hung up in the meantime, or its target is no place to send to.
             None => {
                 let event = Event::Failure { leg, transaction, method, reason: FailureReason::Unreachable };
-                self.enqueue(now, call, Queued { event, principal: Principal::Network }, out);
+                self.enqueue(now, call, Queued::new(event), out);
             }
         }
     }

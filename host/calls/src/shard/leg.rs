@@ -126,6 +126,27 @@ pub(super) struct Owed {
 }
 
 impl Leg {
+    /// A leg that calls this target, before anything is known of its dialog.
+    pub fn new(id: LegId, call_id: Value, target: Text) -> Self {
+        Self {
+            id,
+            state: LegState::Calling,
+            call_id,
+            from: Value::default(),
+            to: Value::from(format!("<{target}>")),
+            contact_user: None,
+            local_tag: Text::EMPTY,
+            local_cseq: 0,
+            dialog: None,
+            notifies: false,
+            farewell: None,
+            way: None,
+            takes_tcp: None,
+            nonce: None,
+            target,
+        }
+    }
+
     /// Whether the guest may send requests on it.
     pub fn has_dialog(&self) -> bool {
         self.dialog.is_some() && matches!(self.state, LegState::Calling | LegState::Up)

@@ -1,6 +1,6 @@
 //! What comes from the network: dialogs and legs follow it at once, the guest hears of it as an event.
 
-use super::actor::{Actor, CallRef, Queued};
+use super::actor::{Actor, CallRef, Origin, Queued};
 use super::dialog::{Dialog, refreshes_target};
 use super::leg::{ACK_TIME_MAX, Answerable, Leg, LegState, Owed, Progress, Sent};
 use super::{LayerOutput, Output, Owner, Shard};
@@ -12,6 +12,7 @@ use plugboard_sip::name_addr::NameAddr;
 use plugboard_sip::time::Time;
 use plugboard_sip::transaction::{self, ClientId, ServerId};
 use plugboard_sip::transport::Destination;
+use plugboard_sip::values::MaxForwards;
 use std::cmp::Reverse;
 
 /// Challenges that are answered on one request, in number: more than one when several proxies ask, or a nonce is stale.
@@ -52,7 +53,7 @@ impl Shard {
             LayerOutput::Response { client, user, response } => self.responded(now, client, user, response, out),
             LayerOutput::Failed { user, reason, .. } => self.fail(now, user, reason.into(), out),
             LayerOutput::NoAck { server } => self.never_acknowledged(now, server, out),
-            LayerOutput::Stray(_) => self.counters.strays += 1,
+            LayerOutput::Stray(stray) => self.stray(now, stray, out),
         }
     }
 
@@ -66,6 +67,9 @@ impl Shard {
         };
         let live = actor.is_live();
         let verdict = match actor.leg_mut(id) {
+            Some(_) if request.method != Method::Bye && request.headers.max_forwards() == Ok(MaxForwards(0)) => {
+                Err(Status::TOO_MANY_HOPS) // RFC 7332: nothing may come of it
+            }
             Some(leg) => receive_on(leg, &request, live),
             None => Err(Status::CALL_DOES_NOT_EXIST),
         };
@@ -92,9 +96,10 @@ impl Shard {
             headers: visible(&request.headers),
             body: request.body.to_vec(),
         };
+        let origin = Origin::Sip(request.headers.max_forwards().unwrap_or(MaxForwards::DEFAULT));
         actor.owed.push(Owed { id: transaction, leg: id, server, request, flow });
         self.servers.insert(server, (call, id, transaction));
-        self.enqueue(now, call, Queued { event, principal: Principal::Network }, out);
+        self.enqueue(now, call, Queued { origin, ..Queued::new(event) }, out);
         self.reschedule(now, call);
     }
 
@@ -120,7 +125,7 @@ impl Shard {
         if actor.is_live() {
             let (headers, body) = (visible(&request.headers), request.body.to_vec());
             let event = Event::Ack { leg, transaction, headers, body };
-            self.enqueue(now, call, Queued { event, principal: Principal::Network }, out);
+            self.enqueue(now, call, Queued::new(event), out);
         }
     }
 
@@ -129,7 +134,7 @@ impl Shard {
         if self.actors.get(&call).is_some_and(Actor::is_live) {
             let method = Method::Ack.as_str().to_owned();
             let event = Event::Failure { leg, transaction, method, reason: FailureReason::TimedOut };
-            self.enqueue(now, call, Queued { event, principal: Principal::Network }, out);
+            self.enqueue(now, call, Queued::new(event), out);
         }
     }
 
@@ -139,25 +144,24 @@ impl Shard {
         actor.note(now, leg, false, What::Request(Method::Cancel));
         if actor.is_live() {
             let event = Event::Cancel { leg, transaction };
-            self.enqueue(now, call, Queued { event, principal: Principal::Network }, out);
+            self.enqueue(now, call, Queued::new(event), out);
         }
     }
 
     /// A response to a request of ours.
     fn responded(&mut self, now: Time, client: ClientId, owner: Owner, response: Response, out: &mut Vec<Output>) {
         let Owner { call, transaction } = owner;
-        let Some(actor) = self.actors.get_mut(&call) else { return };
-        let Some(at) = actor.sent.iter().position(|sent| sent.id == transaction) else {
-            self.further_2xx(now, call, client, &response, out);
+        let waits = |sent: &&Sent| sent.id == transaction && !matches!(sent.progress, Progress::Unacknowledged { .. });
+        let Some(actor) = self.actors.get_mut(&call) else {
+            self.unwanted_2xx(now, client, None, &response, out);
             return;
         };
-        let (leg, method) = match actor.sent.get(at) {
-            Some(Sent { progress: Progress::Unacknowledged { .. }, .. }) => {
-                self.further_2xx(now, call, client, &response, out);
-                return;
-            }
-            Some(sent) => (sent.leg, sent.request.method.clone()),
-            None => return,
+        let Some(at) = actor.sent.iter().position(|sent| waits(&sent)) else {
+            self.unwanted_2xx(now, client, None, &response, out);
+            return;
+        };
+        let Some((leg, method)) = actor.sent.get(at).map(|sent| (sent.leg, sent.request.method.clone())) else {
+            return;
         };
         actor.note(now, leg, false, What::Response(response.status, method.clone()));
         let answerable = actor.sent.get(at).and_then(|sent| answerable(actor, sent, &response));
@@ -165,7 +169,7 @@ impl Shard {
         self.follow(now, client, owner, &response, answerable, out);
         if self.actors.get(&call).is_some_and(Actor::is_live) {
             let event = Event::Response(event);
-            self.enqueue(now, call, Queued { event, principal: Principal::Network }, out);
+            self.enqueue(now, call, Queued::new(event), out);
         }
         self.reschedule(now, call);
     }
@@ -248,29 +252,6 @@ impl Shard {
         } else if leg.state != LegState::Up {
             self.acknowledge_all(now, call, id, out);
         }
-    }
-
-    /// A 2xx to an INVITE that has its dialog already, with another To tag: a further fork answered (RFC 3261
-    /// §13.2.2.4). It is acknowledged, and its dialog ended.
-    fn further_2xx(&mut self, now: Time, call: CallRef, client: ClientId, response: &Response, out: &mut Vec<Output>) {
-        let is_invite = response.headers.cseq().is_ok_and(|cseq| cseq.method == Method::Invite);
-        let Some(tag) = response.headers.from_tag().filter(|_| is_invite && response.status.is_success()) else {
-            return;
-        };
-        let leg = self.dialogs.get(&tag).map(|(_, leg)| *leg);
-        let Some(leg) = leg.and_then(|id| self.actors.get_mut(&call)?.leg_mut(id)) else { return };
-        let Some(dialog) = Dialog::from_response(response, &leg.target) else { return };
-        let number = response.headers.cseq().ok().map(|cseq| cseq.number);
-        let to_tag = dialog.remote_tag.clone();
-        if leg.dialog.as_ref().is_some_and(|known| known.remote_tag == to_tag) {
-            return;
-        }
-        let own = leg.dialog.replace(dialog);
-        let ack = leg.inside(Method::Ack, number, Vec::new());
-        let bye = leg.inside(Method::Bye, None, Vec::new());
-        leg.dialog = own;
-        self.counters.forks_ended += 1;
-        self.end_fork(now, client, to_tag, ack, bye, out);
     }
 }
 

@@ -1,17 +1,14 @@
 //! What the host promises whatever the guest does: a leg that is let go ends in the network. An INVITE that is given
 //! up is cancelled, a 2xx is acknowledged, a confirmed dialog gets its BYE.
 
-use super::actor::{Actor, CallRef, Phase, Queued};
-use super::face::NextHop;
+use super::actor::{Actor, CallRef, Origin, Phase, Queued};
 use super::leg::{Farewell, LegState, Progress, Sent, push_all};
-use super::send::Waiting;
 use super::{Arrival, Output, Owner, Shard, answer};
 use crate::contract::*;
 use crate::history::What;
 use plugboard_sip::message::{Method, Request, Status};
 use plugboard_sip::text::Text;
 use plugboard_sip::time::Time;
-use plugboard_sip::transaction::ClientId;
 use std::time::Duration;
 
 /// How long a call that the host had to end can be asked about.
@@ -69,30 +66,6 @@ impl Shard {
         let waiting: Vec<TransactionId> = actor.sent.iter().filter(waits).map(|sent| sent.id).collect();
         for invite in waiting {
             self.acknowledge(now, call, invite, Vec::new(), Vec::new(), out);
-        }
-    }
-
-    /// Acknowledges the 2xx of a further fork and ends its dialog, beside the leg that it was forked from.
-    pub(super) fn end_fork(
-        &mut self,
-        now: Time,
-        client: ClientId,
-        to_tag: Text,
-        ack: Option<(Request, NextHop)>,
-        bye: Option<(Request, NextHop)>,
-        out: &mut Vec<Output>,
-    ) {
-        if let Some((request, next_hop)) = ack {
-            self.dispatch(now, Waiting::Ack { client, to_tag, request: Box::new(request), next_hop }, out);
-        }
-        // Fire and repeat: the layer retransmits it, and nobody waits for the answer.
-        if let Some((request, next_hop)) = bye
-            && let Some(address) = next_hop.address()
-            && let Some(destination) = self.destination(&next_hop, address)
-        {
-            let nobody = Owner { call: CallRef::NONE, transaction: TransactionId::default() };
-            let _ = self.layer.send(now, request, destination, nobody, &mut self.layer_outputs);
-            self.pump_to(now, destination, &next_hop.domain, out);
         }
     }
 
@@ -157,13 +130,12 @@ impl Shard {
 /// ends under it.
 fn unheard(actor: &mut Actor) -> Vec<Arrival> {
     let mut arrivals = Vec::new();
-    for Queued { event, principal } in std::mem::take(&mut actor.queue) {
-        let Event::Http { exchange, request } = event else { continue };
+    for Queued { event, principal, origin } in std::mem::take(&mut actor.queue) {
+        let (Event::Http { exchange, request }, Origin::Http(tenant, logic)) = (event, origin) else { continue };
         // One that is not open any more was given up by its sender.
         let Some(at) = actor.exchanges.iter().position(|open| *open == exchange) else { continue };
         actor.exchanges.swap_remove(at);
-        let (tenant, logic, key) = (actor.tenant.clone(), actor.logic.clone(), actor.key.clone());
-        arrivals.push(Arrival { tenant, logic, key, principal, exchange, request });
+        arrivals.push(Arrival { tenant, logic, key: actor.key.clone(), principal, exchange, request });
     }
     arrivals
 }

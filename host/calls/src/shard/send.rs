@@ -27,12 +27,14 @@ pub(super) enum Waiting {
     Request(Owner, NextHop),
     /// The ACK of a 2xx.
     Ack { client: ClientId, to_tag: Text, request: Box<Request>, next_hop: NextHop },
+    /// A request whose answer nobody waits for. The layer repeats it until it has one.
+    Nobody { request: Box<Request>, next_hop: NextHop },
 }
 
 impl Waiting {
     fn next_hop(&self) -> &NextHop {
         match self {
-            Self::Request(_, next_hop) | Self::Ack { next_hop, .. } => next_hop,
+            Self::Request(_, next_hop) | Self::Ack { next_hop, .. } | Self::Nobody { next_hop, .. } => next_hop,
         }
     }
 }
@@ -44,11 +46,12 @@ impl Shard {
         now: Time,
         owner: Owner,
         leg: LegId,
-        request: Request,
+        mut request: Request,
         next_hop: Option<NextHop>,
         out: &mut Vec<Output>,
     ) {
         let Some(actor) = self.actors.get_mut(&owner.call) else { return };
+        request.headers.set(HeaderName::MaxForwards, actor.hops.to_string());
         let id = owner.transaction;
         let progress = Progress::Resolving;
         actor.sent.push(Sent {
@@ -107,6 +110,11 @@ impl Shard {
                 let destination = self.for_ack(&request, destination);
                 // A failure costs no more than a lost ACK: the peer repeats its 2xx.
                 let _ = self.layer.acknowledge(now, client, &to_tag, *request, destination, &mut self.layer_outputs);
+                self.pump_to(now, destination, &next_hop.domain, out);
+            }
+            Waiting::Nobody { request, next_hop } => {
+                let nobody = Owner { call: CallRef::NONE, transaction: TransactionId::default() };
+                let _ = self.layer.send(now, *request, destination, nobody, &mut self.layer_outputs);
                 self.pump_to(now, destination, &next_hop.domain, out);
             }
         }
@@ -209,7 +217,7 @@ impl Shard {
     fn give_up(&mut self, now: Time, waiting: Waiting, reason: FailureReason, out: &mut Vec<Output>) {
         match waiting {
             Waiting::Request(owner, _) => self.fail(now, owner, reason, out),
-            Waiting::Ack { .. } => {} // as if it had been lost
+            Waiting::Ack { .. } | Waiting::Nobody { .. } => {} // as if it had been lost
         }
     }
 
@@ -226,7 +234,7 @@ impl Shard {
         if actor.is_live() {
             let method = sent.request.method.as_str().to_owned();
             let event = Event::Failure { leg: sent.leg, transaction: sent.id, method, reason };
-            self.enqueue(now, owner.call, Queued { event, principal: Principal::Network }, out);
+            self.enqueue(now, owner.call, Queued::new(event), out);
         }
         self.reschedule(now, owner.call);
     }

@@ -1,6 +1,7 @@
 //! The shard against scripted guests and phones, on a jumped clock.
 
 mod bench;
+mod late;
 
 use super::*;
 use crate::logic::Breakdown;
@@ -10,7 +11,7 @@ use plugboard_sip::message::{HeaderName, Message, Method, Request};
 use std::time::Duration;
 
 /// A guest that calls the path's user, acknowledges its 2xx, and hangs up on DELETE.
-fn caller(context: &Context, state: Option<&[u8]>, event: &Event, stage: &mut Stage) -> bench::Outcome {
+pub fn caller(context: &Context, state: Option<&[u8]>, event: &Event, stage: &mut Stage) -> bench::Outcome {
     let state = state.map(<[u8]>::to_vec);
     match event {
         Event::Http { exchange, request } => {

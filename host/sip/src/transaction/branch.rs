@@ -41,6 +41,11 @@ impl Branches {
         Text::from(format!("{}{letter}{number:x}.{unpredictable:016x}", self.start))
     }
 
+    /// The transaction that a branch belongs to, over or not. Nobody who has not seen a branch on the wire can tell it.
+    pub(super) fn proven_transaction(&self, branch: &str) -> Option<u64> {
+        self.transaction(branch).filter(|number| *self.make(Purpose::Transaction, *number) == *branch)
+    }
+
     /// The transaction that a branch claims to belong to. Whether it is its branch to the end is for the caller to see.
     pub(super) fn transaction(&self, branch: &str) -> Option<u64> {
         let (number, _) = branch.strip_prefix(&self.start)?.strip_prefix('t')?.split_once('.')?;
@@ -60,6 +65,9 @@ mod tests {
         assert_eq!(branches.transaction(&branch), Some(0x1_0000_0002));
         assert_eq!(branches.transaction(&branches.make(Purpose::Ack, 1)), None);
         assert_eq!(branches.transaction("z9hG4bKother"), None);
+        assert_eq!(branches.proven_transaction(&branch), Some(0x1_0000_0002));
+        assert_eq!(Branches::new("pb", [8; 16]).proven_transaction(&branch), None);
+        assert_eq!(branches.proven_transaction(&branch.replace("2.", "3.")), None);
         assert_ne!(branch, Branches::new("pb", [8; 16]).make(Purpose::Transaction, 0x1_0000_0002));
     }
 }

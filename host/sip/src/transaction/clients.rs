@@ -216,6 +216,12 @@ impl<U: Copy> Clients<U> {
         }
     }
 
+    /// The transaction that a response answers, over or not.
+    pub(super) fn answered_by(&self, response: &Response) -> Option<ClientId> {
+        let via = response.headers.top_via().ok()?;
+        self.branches.proven_transaction(via.branch()?).map(ClientId)
+    }
+
     pub(super) fn transport_failed(
         &mut self,
         now: Time,

@@ -95,6 +95,12 @@ impl<U: Copy> Layer<U> {
         self.clients.transport_failed(now, client, &mut self.counters, out);
     }
 
+    /// The client transaction that a response answers, over or not. None for one that somebody made up, as a
+    /// [`StrayReason::Response`](super::StrayReason::Response) may be.
+    pub fn answered_by(&self, response: &Response) -> Option<ClientId> {
+        self.clients.answered_by(response)
+    }
+
     /// Does what is due: retransmits, gives up, forgets. After a long pause each transaction retransmits once, not once
     /// for each time that it missed.
     pub fn poll(&mut self, now: Time, out: &mut Vec<Output<U>>) {

@@ -151,6 +151,11 @@ impl Bench {
         scripted(self.script, migrates)
     }
 
+    /// Requests that arrive from now on find this version live.
+    pub fn go_live(&mut self, version: Arc<dyn Logic>) {
+        self.logic = version;
+    }
+
     /// Moves all calls to a version; which of them it accepted.
     pub fn move_calls(&mut self, to: &Arc<dyn Logic>) -> Vec<bool> {
         let mut accepted = Vec::new();
@@ -224,7 +229,19 @@ impl Bench {
         self.phone_request(invite, tag, method, cseq, b"");
     }
 
+    /// As [`Bench::phone_sends`], with something changed.
+    pub fn phone_sends_with(&mut self, invite: &Request, method: Method, cseq: u32, change: impl FnOnce(&mut Request)) {
+        let mut request = self.made_by_phone(invite, "phone", method, cseq, b"");
+        change(&mut request);
+        self.receive(Message::Request(request));
+    }
+
     fn phone_request(&mut self, invite: &Request, tag: &str, method: Method, cseq: u32, body: &[u8]) {
+        let request = self.made_by_phone(invite, tag, method, cseq, body);
+        self.receive(Message::Request(request));
+    }
+
+    fn made_by_phone(&mut self, invite: &Request, tag: &str, method: Method, cseq: u32, body: &[u8]) -> Request {
         let field = |name| invite.headers.get(&name).cloned().unwrap_or_default();
         let mut request = Request::new(method.clone(), "sip:alice@127.0.0.1:5060");
         request.headers.push(HeaderName::Via, self.via());
@@ -235,7 +252,7 @@ impl Bench {
         request.headers.push(HeaderName::CSeq, format!("{cseq} {method}"));
         request.headers.push(HeaderName::Contact, "<sip:bob@127.0.0.1:5080>");
         request.body = body.to_vec().into();
-        self.receive(Message::Request(request));
+        request
     }
 
     /// A request of someone who is in no call.

@@ -330,12 +330,7 @@ impl Shard {
         which: impl Fn(&Tenant, &Arc<dyn Logic>) -> bool,
         out: &mut Vec<Output>,
     ) {
-        let chosen = |(call, actor): (&CallRef, &Actor)| {
-            (actor.is_live() && which(&actor.tenant, &actor.logic)).then_some(*call)
-        };
-        let mut calls: Vec<CallRef> = self.actors.iter().filter_map(chosen).collect();
-        calls.sort_unstable();
-        for call in calls {
+        for call in self.calls_that(which) {
             self.end(now, call, reason, out);
         }
     }

@@ -17,6 +17,7 @@ pub use inspect::{Counters, LadderEntry};
 pub use moving::MoveReport;
 pub use plugboard_calls::shard::{CallSummary, LegSummary};
 
+use crate::deploy::Newcomers;
 use parking::Alarm;
 use plugboard_calls::chance::Chance;
 use plugboard_calls::contract::*;
@@ -150,17 +151,17 @@ impl Switch {
         self.journal.get()
     }
 
-    /// Asks the tenant's logic about an HTTP request and waits for its answer. When the guest has none, the answer
-    /// says so (500, 503, 504).
+    /// Asks the tenant's logic about an HTTP request and waits for its answer: a call that is up keeps its version, any
+    /// other takes the one that `newcomers` says. When the guest has no answer, the answer says so (500, 503, 504).
     pub async fn http(
         self: &Arc<Self>,
         tenant: &Arc<Tenant>,
-        logic: Arc<dyn Logic>,
+        newcomers: &Newcomers,
         principal: Principal,
         request: HttpRequest,
     ) -> HttpResponse {
-        let key = match self.route(tenant, &*logic, &principal, &request) {
-            Ok(key) => key,
+        let (logic, key) = match self.choose(tenant, newcomers, &principal, &request) {
+            Ok(chosen) => chosen,
             Err(answer) => return answer,
         };
         let exchange = ExchangeId(self.next_exchange.fetch_add(1, Ordering::Relaxed));
@@ -216,6 +217,25 @@ impl Switch {
             }
         };
         let _ = tokio::time::timeout(at_most, wait).await;
+    }
+
+    /// The call that a request is about, and the version that it takes unless it is up. The live version says which
+    /// call it is; a candidate says so itself of the new ones that fall to it.
+    fn choose(
+        &self,
+        tenant: &Tenant,
+        newcomers: &Newcomers,
+        principal: &Principal,
+        request: &HttpRequest,
+    ) -> Result<(Arc<dyn Logic>, CallKey), HttpResponse> {
+        let live = newcomers.live();
+        let key = self.route(tenant, &**live, principal, request)?;
+        let chosen = newcomers.logic_for(&tenant.domain, &key);
+        let is_up =
+            || lock(&self.shards[usize::from(self.shard_for(&tenant.domain, &key))]).knows(&tenant.domain, &key);
+        let key =
+            if Arc::ptr_eq(chosen, live) || is_up() { key } else { self.route(tenant, &**chosen, principal, request)? };
+        Ok((chosen.clone(), key))
     }
 
     /// Which call a request is about. The guest may read the tenant's users for it, and stage nothing.

@@ -320,7 +320,7 @@ impl World {
         if !migrate {
             return;
         }
-        for call in self.shard.calls_not_on(&self.tenant.domain, &self.logic) {
+        for call in self.shard.calls_that(|_, logic| !Arc::ptr_eq(logic, &self.logic)) {
             let Ok(moving) = self.shard.begin_move(call, self.logic.clone()) else { continue };
             self.shard.finish_move(moving.run());
             let job = self.shard.proceed(self.now, call);

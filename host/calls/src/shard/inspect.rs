@@ -16,8 +16,9 @@ pub struct CallSummary {
     pub domain: String,
     /// The call.
     pub key: CallKey,
-    /// The version it is pinned to.
-    pub logic: Arc<dyn Logic>,
+    /// What tells the version it is pinned to from others. Not the version itself: a call that is remembered must not
+    /// keep a version in memory that is gone.
+    pub version: String,
     /// When it was placed.
     pub since: Time,
     /// When it was over, if it is.
@@ -58,6 +59,11 @@ impl Shard {
         }
         let ended = self.ended.iter().rev().find(|ended| same(&ended.summary))?;
         Some((ended.summary.clone(), ended.history.clone()))
+    }
+
+    /// Whether there is a call under this key.
+    pub fn knows(&self, domain: &str, key: &CallKey) -> bool {
+        self.by_key.contains_key(&(domain.to_owned(), key.clone()))
     }
 
     /// Calls that are pinned to a version and not over, in number.
@@ -106,7 +112,7 @@ pub(super) fn summary(actor: &Actor, now: Time) -> CallSummary {
     CallSummary {
         domain: actor.tenant.domain.clone(),
         key: actor.key.clone(),
-        logic: actor.logic.clone(),
+        version: actor.logic.version_id(),
         since: actor.since,
         ended: over.then_some(now),
         ended_by_host,

@@ -2,9 +2,10 @@
 //! state, and only if it accepts does the call change hands. What is refused stays where it was.
 
 use super::Shard;
-use super::actor::CallRef;
+use super::actor::{Actor, CallRef};
 use crate::contract::CallKey;
 use crate::logic::{Breakdown, Logic};
+use crate::tenant::Tenant;
 use std::sync::Arc;
 
 /// A move ready to be tried. While it is, no event of the call runs.
@@ -50,13 +51,12 @@ impl Moved {
 }
 
 impl Shard {
-    /// The live calls of a tenant that are pinned to another version than this one, oldest first.
-    pub fn calls_not_on(&self, domain: &str, to: &Arc<dyn Logic>) -> Vec<CallRef> {
-        let elsewhere = self
-            .actors
-            .iter()
-            .filter(|(_, actor)| actor.is_live() && actor.tenant.domain == domain && !Arc::ptr_eq(&actor.logic, to));
-        let mut calls: Vec<CallRef> = elsewhere.map(|(call, _)| *call).collect();
+    /// The live calls for which `which` says so, oldest first.
+    pub fn calls_that(&self, which: impl Fn(&Tenant, &Arc<dyn Logic>) -> bool) -> Vec<CallRef> {
+        let chosen = |(call, actor): (&CallRef, &Actor)| {
+            (actor.is_live() && which(&actor.tenant, &actor.logic)).then_some(*call)
+        };
+        let mut calls: Vec<CallRef> = self.actors.iter().filter_map(chosen).collect();
         calls.sort_unstable();
         calls
     }

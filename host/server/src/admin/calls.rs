@@ -15,7 +15,7 @@ impl Admin {
     pub(super) fn list_calls(&self, query: Option<&str>) -> Answered {
         let domain = parameter(query, "domain");
         let calls = self.switch.calls(domain.as_deref());
-        json(StatusCode::OK, &calls.iter().map(|call| self.call(call)).collect::<Vec<_>>())
+        json(StatusCode::OK, &calls.iter().map(call_view).collect::<Vec<_>>())
     }
 
     pub(super) fn end_call(&self, domain: &str, key: String) -> Answered {
@@ -73,22 +73,21 @@ impl Admin {
         let messages = entries.into_iter().map(MessageView::from).collect();
         json(StatusCode::OK, &LadderView { key: key.as_str().to_owned(), messages })
     }
+}
 
-    fn call(&self, call: &CallSummary) -> CallView {
-        let version = self.tenants.by_domain(&call.domain).and_then(|tenant| tenant.deployments.id_of(&call.logic));
-        let leg = |leg: &crate::switch::LegSummary| LegView {
-            target: leg.target.clone(),
-            state: leg.state.to_owned(),
-            call_id: leg.call_id.clone(),
-        };
-        CallView {
-            domain: call.domain.clone(),
-            key: call.key.as_str().to_owned(),
-            version: version.unwrap_or_default(),
-            since_unix_ms: call.since.as_millis(),
-            ended_by_host: call.ended_by_host.map(|reason| ending_reason(reason).to_owned()),
-            legs: call.legs.iter().map(leg).collect(),
-        }
+fn call_view(call: &CallSummary) -> CallView {
+    let leg = |leg: &crate::switch::LegSummary| LegView {
+        target: leg.target.clone(),
+        state: leg.state.to_owned(),
+        call_id: leg.call_id.clone(),
+    };
+    CallView {
+        domain: call.domain.clone(),
+        key: call.key.as_str().to_owned(),
+        version: call.version.clone(),
+        since_unix_ms: call.since.as_millis(),
+        ended_by_host: call.ended_by_host.map(|reason| ending_reason(reason).to_owned()),
+        legs: call.legs.iter().map(leg).collect(),
     }
 }
 

@@ -5,14 +5,21 @@
 //! |---|---|
 //! | `GET /v1/tenants` | lists tenants |
 //! | `GET /v1/tenants/{domain}/controller` | says what is live |
-//! | `PUT /v1/tenants/{domain}/controller` | deploys the component in the body; `?trial=100` only if the last 100 recorded calls would have gone the same, with `&force=true` all the same |
+//! | `PUT /v1/tenants/{domain}/controller` | deploys the component in the body; the parameters are below |
 //! | `GET /v1/tenants/{domain}/versions` | lists versions |
-//! | `POST /v1/tenants/{domain}/rollback` | makes the version before live again |
+//! | `POST /v1/tenants/{domain}/rollback` | takes the candidate away; without one makes the version before live again |
 //! | `GET /v1/tenants/{domain}/ladder/{calling}/{called}?agent=` | the messages of the call between these two |
 //! | any `/v1/tenants/{domain}/api/...` | asks the tenant's call logic, as from a trusted network |
 //! | `GET /v1/calls?domain=` | lists calls |
 //! | `GET /v1/calls/{domain}/{key}/ladder` | the messages of a call |
 //! | `DELETE /v1/calls/{domain}/{key}` | ends a call |
+//!
+//! | parameter of PUT controller | means |
+//! |---|---|
+//! | `percent=5` | as a candidate for 5 % of the new calls; 100, the default, makes it live |
+//! | `migrate=true` | moves the calls that are up to it, as far as it accepts their state |
+//! | `trial=100` | only if the last 100 recorded calls would have gone the same |
+//! | `force=true` | whatever the trial finds |
 
 mod calls;
 pub mod metrics;

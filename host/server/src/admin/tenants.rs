@@ -4,7 +4,9 @@ use super::views::{DeployedView, MoveView, RolledBackView, TenantView, VersionVi
 use super::{Admin, error, parameter};
 use crate::answer::{Answered, json};
 use crate::api::answer_for;
-use crate::deploy::{COMPONENT_BYTES_MAX, CallsOf, DeployError, Deployments, Listed, State, Version};
+use crate::deploy::{
+    COMPONENT_BYTES_MAX, CallsOf, DeployError, Deployed, Deployments, How, Listed, RolledBack, Share, State, Version,
+};
 use crate::journal::Trial;
 use crate::listen::read_body;
 use crate::tenants::Tenant;
@@ -27,14 +29,14 @@ impl Admin {
                 users: tenant.users.len(),
                 http_prefix: live.logic().description().http_prefix.clone(),
                 calls: self.switch.calls(Some(tenant.domain())).len(),
-                live: self.version(live),
+                live: self.version(live, State::Live),
             }
         };
         json(StatusCode::OK, &self.tenants.iter().map(view).collect::<Vec<_>>())
     }
 
     pub(super) fn live(&self, tenant: &Tenant) -> Answered {
-        json(StatusCode::OK, &self.version(tenant.deployments.live()))
+        json(StatusCode::OK, &self.version(tenant.deployments.live(), State::Live))
     }
 
     pub(super) fn versions(&self, tenant: &Tenant) -> Answered {
@@ -43,9 +45,8 @@ impl Admin {
     }
 
     pub(super) async fn deploy(&self, tenant: &Arc<Tenant>, request: Request<Incoming>) -> Answered {
-        let migrate = is_set(request.uri().query(), "migrate");
-        let trial = match Trial::asked(request.uri().query()) {
-            Ok(trial) => trial,
+        let Asked { how, migrate, trial } = match Asked::read(request.uri().query()) {
+            Ok(asked) => asked,
             Err(wrong) => return error(StatusCode::BAD_REQUEST, &wrong),
         };
         let component = match read_body(request, COMPONENT_BYTES_MAX, UPLOAD_TIMEOUT).await {
@@ -57,14 +58,17 @@ impl Admin {
         let change = move |deployments: &Deployments, calls_of: CallsOf<'_>| {
             let tried =
                 trial.map(|trial| trial.run(deployments, journal.as_deref(), &domain, &component)).transpose()?;
-            Ok((deployments.deploy(&component, calls_of)?, tried))
+            Ok((deployments.deploy(&component, how, calls_of)?, tried))
         };
         match self.change(tenant, change).await {
             Ok((deployed, trial)) => {
-                let (id, already_live) = (deployed.version.id().to_owned(), deployed.already_live);
-                tracing::info!(tenant = tenant.domain(), version = id, already_live, "deployed");
-                let moved = self.move_calls(tenant, &deployed.version, migrate).await;
-                json(StatusCode::OK, &DeployedView { live: self.version(deployed.version), already_live, moved, trial })
+                let Deployed { version, state, already } = deployed;
+                let share = state.share().unwrap_or(Share::ALL);
+                tracing::info!(tenant = tenant.domain(), version = version.id(), %share, already, "deployed");
+                let moved = self.move_calls(tenant, &version, migrate).await;
+                let live = self.version(tenant.deployments.live(), State::Live);
+                let candidate = state.share().map(|_| self.version(version, state));
+                json(StatusCode::OK, &DeployedView { live, candidate, already_live: already, moved, trial })
             }
             Err(problem) => refused(tenant, &problem),
         }
@@ -72,10 +76,12 @@ impl Admin {
 
     pub(super) async fn roll_back(&self, tenant: &Arc<Tenant>, query: Option<&str>) -> Answered {
         match self.change(tenant, |deployments, calls_of| deployments.roll_back(calls_of)).await {
-            Ok(version) => {
-                tracing::info!(tenant = tenant.domain(), version = version.id(), "rolled back");
-                let moved = self.move_calls(tenant, &version, is_set(query, "migrate")).await;
-                json(StatusCode::OK, &RolledBackView { live: self.version(version), moved })
+            Ok(RolledBack { live, withdrawn }) => {
+                let candidate = withdrawn.as_ref().map(|version| version.id());
+                tracing::info!(tenant = tenant.domain(), version = live.id(), candidate, "rolled back");
+                let moved = self.move_calls(tenant, &live, is_set(query, "migrate")).await;
+                let withdrawn = withdrawn.map(|version| self.version(version, State::Draining));
+                json(StatusCode::OK, &RolledBackView { live: self.version(live, State::Live), withdrawn, moved })
             }
             Err(problem) => refused(tenant, &problem),
         }
@@ -87,7 +93,8 @@ impl Admin {
             return None;
         }
         let (switch, domain, logic) = (self.switch.clone(), tenant.domain().to_owned(), to.logic().clone());
-        let report = tokio::task::spawn_blocking(move || switch.move_calls(&domain, &logic)).await.ok()?;
+        let mine = move |tenant: &plugboard_calls::tenant::Tenant, _: &Arc<dyn Logic>| tenant.domain == domain;
+        let report = tokio::task::spawn_blocking(move || switch.move_calls(&logic, mine)).await.ok()?;
         let (moved, refused, busy) = (report.moved.len(), report.refused.len(), report.busy);
         tracing::info!(tenant = tenant.domain(), version = to.id(), moved, refused, busy, "calls were moved");
         Some(report.into())
@@ -115,9 +122,29 @@ impl Admin {
         changed.await.unwrap_or_else(|_| Err(DeployError::Refused("the server failed at it: see its log".to_owned())))
     }
 
-    fn version(&self, version: Arc<Version>) -> VersionView {
+    fn version(&self, version: Arc<Version>, state: State) -> VersionView {
         let calls = self.switch.calls_on(version.logic());
-        VersionView::from(&Listed { version, state: State::Live, calls })
+        VersionView::from(&Listed { version, state, calls })
+    }
+}
+
+/// What the query of a deployment asks for.
+struct Asked {
+    how: How,
+    migrate: bool,
+    trial: Option<Trial>,
+}
+
+impl Asked {
+    /// With what to write instead when it is not to be understood.
+    fn read(query: Option<&str>) -> Result<Self, String> {
+        let percent = parameter(query, "percent").map_or(Some(Share::ALL), |p| Share::percent(p.parse().ok()?));
+        let share = percent.ok_or("percent: write a whole number from 1 to 100")?;
+        let migrate = is_set(query, "migrate");
+        if migrate && share != Share::ALL {
+            return Err("migrate: calls that are up move to a version that is live, so not with a percent".to_owned());
+        }
+        Ok(Self { how: How { share }, migrate, trial: Trial::asked(query)? })
     }
 }
 
@@ -129,8 +156,10 @@ fn is_set(query: Option<&str>, name: &str) -> bool {
 fn refused(tenant: &Tenant, problem: &DeployError) -> Answered {
     tracing::warn!(tenant = tenant.domain(), %problem, "nothing was changed");
     let status = match problem {
-        DeployError::Refused(_) => StatusCode::UNPROCESSABLE_ENTITY,
-        DeployError::Draining | DeployError::NothingBefore | DeployError::Differs(_) => StatusCode::CONFLICT,
+        DeployError::Refused(_) | DeployError::OtherPath { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+        DeployError::Draining | DeployError::NothingBefore | DeployError::LiveAlready | DeployError::Differs(_) => {
+            StatusCode::CONFLICT
+        }
         DeployError::Store(_) => StatusCode::INTERNAL_SERVER_ERROR,
     };
     error(status, &problem.to_string())

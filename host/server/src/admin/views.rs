@@ -1,6 +1,6 @@
 //! What the admin API says, as JSON. The command line reads the same types.
 
-use crate::deploy::Listed;
+use crate::deploy::{Listed, Share};
 use crate::switch::{LadderEntry, MoveReport};
 use plugboard_calls::contract::{CallKey, EndingReason};
 use serde::{Deserialize, Serialize};
@@ -34,8 +34,11 @@ pub struct VersionView {
     pub version: String,
     /// When it was made live first, in milliseconds since the Unix epoch.
     pub deployed_unix_ms: u64,
-    /// `live`, `draining` or `retired`.
+    /// `live`, `candidate`, `draining` or `retired`.
     pub state: String,
+    /// The share of the new calls that a candidate takes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub percent: Option<u8>,
     /// Calls that it serves.
     pub calls: usize,
     /// Events so far.
@@ -53,7 +56,10 @@ pub struct VersionView {
 pub struct DeployedView {
     /// What is live now.
     pub live: VersionView,
-    /// Whether it was before.
+    /// What was deployed, if it takes a share of the new calls.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub candidate: Option<VersionView>,
+    /// Whether all of this was so before.
     pub already_live: bool,
     /// What became of the calls that were up, when they were to be moved.
     pub moved: Option<MoveView>,
@@ -78,6 +84,9 @@ pub struct TrialView {
 pub struct RolledBackView {
     /// What is live now.
     pub live: VersionView,
+    /// The candidate that was taken away; without one the live version stepped back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub withdrawn: Option<VersionView>,
     /// What became of the calls that were up, when they were to be moved.
     pub moved: Option<MoveView>,
 }
@@ -191,6 +200,7 @@ impl From<&Listed> for VersionView {
             version: description.version.clone(),
             deployed_unix_ms: version.deployed_unix_ms(),
             state: listed.state.as_str().to_owned(),
+            percent: listed.state.share().map(Share::as_percent),
             calls: listed.calls,
             events: stats.events,
             faults: stats.faults.into_iter().map(|(kind, number)| (kind.to_owned(), number)).collect(),

@@ -96,7 +96,7 @@ impl Api {
     }
 }
 
-/// Hands a request to the tenant's live call logic, in the name of `principal`.
+/// Hands a request to the tenant's call logic, in the name of `principal`.
 pub async fn answer_for(
     tenant: &Tenant,
     switch: &Arc<Switch>,
@@ -110,8 +110,8 @@ pub async fn answer_for(
         Ok(body) => body,
         Err(error) => return plain(error.status(), &error.to_string()),
     };
-    let logic = tenant.deployments.live().logic().clone();
-    let response = switch.http(&tenant.core, logic, principal, to_guest(&parts, body)).await;
+    let newcomers = tenant.deployments.newcomers();
+    let response = switch.http(&tenant.core, &newcomers, principal, to_guest(&parts, body)).await;
     from_guest(response, &parts.method)
 }
 

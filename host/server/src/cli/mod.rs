@@ -22,6 +22,11 @@ Exit codes:
   2  wrong arguments or configuration
   3  the server cannot be reached";
 
+const DEPLOY_EXAMPLES: &str = "\
+Examples:
+  plugboard deploy mine.wasm --domain example.com
+  plugboard deploy mine.wasm --domain example.com --percent 5";
+
 /// Connects SIP phones when it is asked to over HTTPS, with call logic that can be replaced while calls are up.
 #[derive(Parser)]
 #[command(name = "plugboard", version, after_help = EXIT_CODES, propagate_version = true)]
@@ -72,10 +77,16 @@ enum Command {
     ///
     /// New calls take it at once, calls that are up keep what they began with. A component that does not pass changes
     /// nothing.
-    #[command(after_help = "Example:\n  plugboard deploy mine.wasm --domain example.com")]
+    ///
+    /// With --percent it is a candidate first, for a share of the new calls: deploy it again with more, until 100 makes
+    /// it live; `plugboard rollback` takes it away. A call between the same two users stays with it as the share grows.
+    #[command(after_help = DEPLOY_EXAMPLES)]
     Deploy {
         /// The component
         guest: PathBuf,
+        /// Share of the new calls that it takes, 1 to 100
+        #[arg(long, value_name = "N", default_value = "100", value_parser = clap::value_parser!(u8).range(1..=100))]
+        percent: u8,
         /// Move the calls that are up to it, one by one, as far as it accepts their state
         #[arg(long)]
         migrate: bool,
@@ -98,7 +109,9 @@ enum Command {
     /// each call is shown.
     #[command(after_help = replay::HELP)]
     Replay(replay::ReplayArgs),
-    /// Makes the version before the live one live again
+    /// Takes the candidate away; without one makes the version before the live one live again
+    ///
+    /// Calls that are up keep the version that they began with.
     #[command(after_help = "Example:\n  plugboard rollback --domain example.com")]
     Rollback {
         /// Move the calls that are up to it, one by one, as far as it accepts their state
@@ -255,8 +268,8 @@ async fn run(command: Command) -> Result<(), Failure> {
         Command::Serve { config } => serve(&config.config).await,
         Command::Demo { stay, no_color } => demonstrate(demo::DemoOptions { stay, no_colour: no_color }).await,
         Command::Check { guest, wasi, output } => versions::check(&guest, wasi, output),
-        Command::Deploy { guest, migrate, trial, force, place, output } => {
-            let how = versions::How { migrate, trial, force };
+        Command::Deploy { guest, percent, migrate, trial, force, place, output } => {
+            let how = versions::How { percent, migrate, trial, force };
             versions::deploy(&guest, how, &place, output).await
         }
         Command::Replay(args) => replay::replay(&args),

@@ -38,6 +38,7 @@ pub(super) fn check(guest: &Path, wasi: bool, output: Output) -> Result<(), Fail
 /// How a component goes live.
 #[derive(Clone, Copy)]
 pub(super) struct How {
+    pub(super) percent: u8,
     pub(super) migrate: bool,
     pub(super) trial: Option<u32>,
     pub(super) force: bool,
@@ -48,16 +49,21 @@ pub(super) async fn deploy(guest: &Path, how: How, place: &Place, output: Output
     let component = read(guest)?;
     let client = Client::of(place)?;
     let domain = client.tenant().await?.domain;
-    let How { migrate, trial, force } = how;
+    let How { percent, migrate, trial, force } = how;
     let trial = trial.map(|calls| format!("&trial={calls}&force={force}")).unwrap_or_default();
-    let path = format!("/v1/tenants/{domain}/controller?migrate={migrate}{trial}");
+    let path = format!("/v1/tenants/{domain}/controller?percent={percent}&migrate={migrate}{trial}");
     let reply = client.send(Method::PUT, &path, component).await?;
     let deployed: DeployedView = reply.json()?;
     if output.json {
         return print_json(&deployed);
     }
-    let how = if deployed.already_live { "was live already" } else { "is live" };
-    print(&format!("{domain}: {} {how}", name(&deployed.live)));
+    let before = if deployed.already_live { ", as before" } else { "" };
+    let how = match &deployed.candidate {
+        Some(candidate) => format!("{} is a candidate for {}", name(candidate), share(candidate)),
+        None if deployed.already_live => format!("{} was live already", name(&deployed.live)),
+        None => format!("{} is live", name(&deployed.live)),
+    };
+    print(&format!("{domain}: {how}{}", if deployed.candidate.is_some() { before } else { "" }));
     deployed.trial.iter().for_each(|trial| print(&format!("  trial: {}", trial.summary)));
     deployed.moved.iter().for_each(print_moved);
     Ok(())
@@ -73,7 +79,14 @@ pub(super) async fn roll_back(migrate: bool, place: &Place, output: Output) -> R
     if output.json {
         return print_json(&rolled_back);
     }
-    print(&format!("{domain}: {} is live again", name(&rolled_back.live)));
+    print(&match &rolled_back.withdrawn {
+        Some(candidate) => format!(
+            "{domain}: {} is no candidate any more, {} takes all new calls",
+            name(candidate),
+            name(&rolled_back.live)
+        ),
+        None => format!("{domain}: {} is live again", name(&rolled_back.live)),
+    });
     rolled_back.moved.iter().for_each(print_moved);
     Ok(())
 }
@@ -90,7 +103,7 @@ pub(super) async fn list(place: &Place, output: Output) -> Result<(), Failure> {
         let faults = version.faults.iter().filter(|(_, number)| **number > 0);
         let faults: Vec<String> = faults.map(|(kind, number)| format!("{number} {kind}")).collect();
         vec![
-            version.state.clone(),
+            state(version),
             short(&version.id).to_owned(),
             version.name.clone(),
             version.version.clone(),
@@ -116,6 +129,17 @@ fn print_moved(report: &MoveView) {
     for refused in &report.refused {
         print(&format!("  stays: {}: {}", refused.key, refused.reason));
     }
+}
+
+/// `live`, `candidate 5 %`.
+fn state(version: &VersionView) -> String {
+    let share = version.percent.map(|percent| format!(" {percent} %")).unwrap_or_default();
+    format!("{}{share}", version.state)
+}
+
+/// `5 % of the new calls`.
+fn share(version: &VersionView) -> String {
+    format!("{} % of the new calls", version.percent.unwrap_or_default())
 }
 
 fn name(version: &VersionView) -> String {

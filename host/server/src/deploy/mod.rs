@@ -2,19 +2,27 @@
 //!
 //! A deployment is checked, compiled and tried while the live version goes on; only then does one pointer move. New
 //! calls take the new version, calls in progress keep the one they began with. Whatever fails changes nothing.
+//! A version can be a **candidate** first, which takes a share of the new calls ([`share`]).
 //!
 //! What is deployed is kept in the state folder, so that a restart starts the same version again; a controller that
 //! is changed in the configuration since then takes its place.
 
 mod engine;
+mod history;
+pub mod share;
 mod store;
 #[cfg(test)]
 pub(crate) mod tests;
+mod version;
 
 pub use engine::{EngineLoader, engine, load_alone, try_out};
-pub use store::{Record, Store};
+pub use share::{Newcomers, Share};
+pub use store::Store;
+pub use version::{Listed, Loaded, Loader, State, Stats, Version};
 
-use store::Configured;
+use history::History;
+use share::Candidate;
+use store::{CandidateRecord, Configured, Kept, Record};
 
 use arc_swap::ArcSwap;
 use plugboard_calls::logic::Logic;
@@ -29,106 +37,6 @@ pub const BEFORE_MAX: usize = 3;
 pub const DRAINING_MAX: usize = 8;
 /// Largest component, in bytes.
 pub const COMPONENT_BYTES_MAX: usize = 64 * 1024 * 1024;
-
-/// Turns bytes into call logic: checks, compiles and tries them.
-pub trait Loader: Send + Sync {
-    /// Call logic that is ready to take calls. May take seconds; call it from a thread that may block.
-    ///
-    /// # Errors
-    /// What is wrong with the component and what to do about it, as one line. The component's author's to correct.
-    fn load(&self, component: &[u8]) -> Result<Loaded, String>;
-}
-
-/// Call logic that passed.
-pub struct Loaded {
-    /// The hash that names this version (component, what it is granted, contract).
-    pub id: String,
-    /// It.
-    pub logic: Arc<dyn Logic>,
-    /// What happened to it so far.
-    pub stats: Box<dyn Fn() -> Stats + Send + Sync>,
-    /// Gives back what it holds for speed: few events will come.
-    pub rest: Box<dyn Fn() + Send + Sync>,
-}
-
-/// What happened to a version so far.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Stats {
-    /// Events that it handled or failed at, in number.
-    pub events: u64,
-    /// Events that it failed at, in number by kind.
-    pub faults: Vec<(&'static str, u64)>,
-    /// Half of its events took no longer, in microseconds.
-    pub p50_us: u64,
-    /// 99 of 100 of its events took no longer, in microseconds.
-    pub p99_us: u64,
-}
-
-/// A version of call logic that passed, with where it came from.
-pub struct Version {
-    loaded: Loaded,
-    component: String,
-    deployed_unix_ms: u64,
-}
-
-impl Version {
-    /// The hash that names it.
-    pub fn id(&self) -> &str {
-        &self.loaded.id
-    }
-
-    /// SHA-256 of the component, in hex.
-    pub fn component(&self) -> &str {
-        &self.component
-    }
-
-    /// It.
-    pub fn logic(&self) -> &Arc<dyn Logic> {
-        &self.loaded.logic
-    }
-
-    /// What happened to it so far.
-    pub fn stats(&self) -> Stats {
-        (self.loaded.stats)()
-    }
-
-    /// When it was made live first, in milliseconds since the Unix epoch.
-    pub fn deployed_unix_ms(&self) -> u64 {
-        self.deployed_unix_ms
-    }
-}
-
-/// Where a version is in its life.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
-    /// New calls take it.
-    Live,
-    /// Calls that began with it still go on.
-    Draining,
-    /// No call has it; kept to roll back to.
-    Retired,
-}
-
-impl State {
-    /// As the admin API writes it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Live => "live",
-            Self::Draining => "draining",
-            Self::Retired => "retired",
-        }
-    }
-}
-
-/// A version as `versions` lists it.
-pub struct Listed {
-    /// It.
-    pub version: Arc<Version>,
-    /// Where it is in its life.
-    pub state: State,
-    /// Calls that it serves, in number.
-    pub calls: usize,
-}
 
 /// Why a deployment or rollback changed nothing.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -147,17 +55,54 @@ pub enum DeployError {
     /// There is no version before this one.
     #[error("there is no version before this one to roll back to")]
     NothingBefore,
+    /// A candidate is asked for, and the component is live.
+    #[error("this component is live already: all new calls take it")]
+    LiveAlready,
+    /// A candidate answers under the same path as the live version: who may ask is decided by that path.
+    #[error(
+        "a candidate must serve the path of the live version, {live}, and this one serves {candidate}: deploy it whole"
+    )]
+    OtherPath {
+        /// What the live version serves.
+        live: String,
+        /// What the component serves.
+        candidate: String,
+    },
     /// The state folder could not be written.
     #[error("cannot keep it in the state folder: {0}")]
     Store(String),
 }
 
+/// How a component is deployed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct How {
+    /// The part of the new calls that it takes. All of them makes it live, less a candidate.
+    pub share: Share,
+}
+
+impl Default for How {
+    /// Live at once.
+    fn default() -> Self {
+        Self { share: Share::ALL }
+    }
+}
+
 /// What a deployment did.
 pub struct Deployed {
-    /// The version that is live now.
+    /// The version that was deployed.
     pub version: Arc<Version>,
-    /// Whether it was before.
-    pub already_live: bool,
+    /// What it is now: live or a candidate.
+    pub state: State,
+    /// Whether nothing had to change for that.
+    pub already: bool,
+}
+
+/// What a rollback did.
+pub struct RolledBack {
+    /// The version that is live now.
+    pub live: Arc<Version>,
+    /// The candidate that was taken away; without one the live version stepped back.
+    pub withdrawn: Option<Arc<Version>>,
 }
 
 /// Counts the calls that a version serves.
@@ -165,21 +110,18 @@ pub type CallsOf<'c> = &'c dyn Fn(&Arc<dyn Logic>) -> usize;
 
 /// The versions of one tenant.
 pub struct Deployments {
-    live: ArcSwap<Version>,
+    front: ArcSwap<Front>,
     loader: Arc<dyn Loader>,
     store: Store,
-    /// Held while a version is loaded and made live: two deployments at once are one after the other.
+    /// Held while a version is loaded and takes its place: two deployments at once are one after the other.
     turns: Mutex<()>,
     history: Mutex<History>,
 }
 
-/// Which versions there are. The last of `line` is live.
-#[derive(Clone, Default)]
-struct History {
-    /// One was live after the other; rolling back takes the last one off.
-    line: Vec<Arc<Version>>,
-    /// Not in line any more.
-    aside: Vec<Arc<Version>>,
+/// What new calls meet.
+struct Front {
+    live: Arc<Version>,
+    newcomers: Arc<Newcomers>,
 }
 
 impl Deployments {
@@ -198,61 +140,95 @@ impl Deployments {
         let bytes = file.unwrap_or(built_in);
         let component = hash(bytes);
         let base = if file.is_some() { component.clone() } else { "built-in".to_owned() };
-        let kept = store.start(Configured { base, component: component.clone() });
-        let mut history = History::default();
-        for Record { component, deployed_unix_ms } in kept.line {
-            match store.component(&component).and_then(|bytes| loader.load(&bytes)) {
-                Ok(loaded) => history.push(Version::new(loaded, component, deployed_unix_ms)),
-                Err(reason) => {
-                    let tenant = store.domain();
-                    tracing::error!(tenant, component, reason, "a component deployed before cannot be started again");
-                }
+        let Kept { line, candidate, configured_is_live } =
+            store.start(Configured { base, component: component.clone() });
+        let again = |Record { component, deployed_unix_ms }: Record| match store
+            .component(&component)
+            .and_then(|bytes| loader.load(&bytes))
+        {
+            Ok(loaded) => Some(Version::new(loaded, component, deployed_unix_ms)),
+            Err(reason) => {
+                let tenant = store.domain();
+                tracing::error!(tenant, component, reason, "a component deployed before cannot be started again");
+                None
             }
-        }
-        if kept.configured_is_live || history.line.is_empty() {
+        };
+        let mut history = History::default();
+        line.into_iter().filter_map(again).for_each(|version| history.push(version));
+        if configured_is_live || history.line.is_empty() {
             let loaded = loader.load(bytes).map_err(DeployError::Refused)?;
             store.keep(&component, bytes).map_err(DeployError::Store)?;
             history.push(Version::new(loaded, component, now_unix_ms()));
         }
-        let live = ArcSwap::from(history.line.last().expect("pushed just now if it was empty").clone());
+        if let Some((record, share)) = candidate.and_then(CandidateRecord::into_parts)
+            && history.find(&record.component).is_none()
+            && let Some(version) = again(record)
+        {
+            history.propose(version, share);
+        }
+        let front = ArcSwap::from_pointee(Front::of(&history));
         let (turns, history) = (Mutex::default(), Mutex::new(history));
-        let deployments = Self { live, loader, store, turns, history };
+        let deployments = Self { front, loader, store, turns, history };
         deployments.save(&deployments.history())?;
         Ok(deployments)
     }
 
-    /// The version that new calls take.
+    /// The version that new calls take, but for a candidate's share.
     pub fn live(&self) -> Arc<Version> {
-        self.live.load_full()
+        self.front.load().live.clone()
     }
 
-    /// Checks, compiles and tries a component and makes it live. Blocks; may take seconds.
+    /// Who takes new calls at the moment.
+    pub fn newcomers(&self) -> Arc<Newcomers> {
+        self.front.load().newcomers.clone()
+    }
+
+    /// Checks, compiles and tries a component, and makes it live or a candidate. The candidate of before, if it is
+    /// another, steps aside. Blocks; may take seconds.
     ///
     /// # Errors
     /// Why nothing changed.
-    pub fn deploy(&self, component: &[u8], calls_of: CallsOf<'_>) -> Result<Deployed, DeployError> {
+    pub fn deploy(&self, component: &[u8], how: How, calls_of: CallsOf<'_>) -> Result<Deployed, DeployError> {
         let _turn = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = if how.share == Share::ALL { State::Live } else { State::Candidate(how.share) };
         let component_hash = hash(component);
-        let known = self.history().all().find(|version| version.component == component_hash).cloned();
-        let version = match known {
-            Some(version) if Arc::ptr_eq(&version, &self.live()) => {
-                return Ok(Deployed { version, already_live: true });
-            }
-            Some(version) => version,
-            None => {
-                if self.draining(calls_of) >= DRAINING_MAX {
-                    return Err(DeployError::Draining);
-                }
-                let loaded = self.loader.load(component).map_err(DeployError::Refused)?;
-                self.store.keep(&component_hash, component).map_err(DeployError::Store)?;
-                Version::new(loaded, component_hash, now_unix_ms())
-            }
+        let (known, candidate) = {
+            let history = self.history();
+            (history.find(&component_hash).cloned(), history.candidate.clone())
         };
+        let same = |version: &Arc<Version>| version.component() == component_hash;
+        if same(&self.live()) {
+            let version = self.live();
+            return if state == State::Live {
+                Ok(Deployed { version, state, already: true })
+            } else {
+                Err(DeployError::LiveAlready)
+            };
+        }
+        if let Some((version, share)) = candidate.filter(|(version, _)| same(version))
+            && state == State::Candidate(share)
+        {
+            return Ok(Deployed { version, state, already: true });
+        }
+        let version = match known {
+            Some(version) => version,
+            None => self.load(component, component_hash.clone(), calls_of)?,
+        };
+        if state != State::Live {
+            self.check_path(&version)?;
+        }
+        self.store.keep(&component_hash, component).map_err(DeployError::Store)?;
         let mut history = self.history();
         let before = history.clone();
-        history.push(version.clone());
+        match state.share() {
+            Some(share) => history.propose(version.clone(), share),
+            None => {
+                history.withdraw();
+                history.push(version.clone());
+            }
+        }
         self.switch(history, before, calls_of)?;
-        Ok(Deployed { version, already_live: false })
+        Ok(Deployed { version, state, already: false })
     }
 
     /// Checks, compiles and tries a component for a look at it: it takes no calls. Blocks; may take seconds.
@@ -263,45 +239,60 @@ impl Deployments {
         self.loader.load(component).map_err(DeployError::Refused)
     }
 
-    /// Makes the version before the live one live again.
+    /// Takes the candidate away; without one makes the version before the live one live again.
     ///
     /// # Errors
     /// Why nothing changed.
-    pub fn roll_back(&self, calls_of: CallsOf<'_>) -> Result<Arc<Version>, DeployError> {
+    pub fn roll_back(&self, calls_of: CallsOf<'_>) -> Result<RolledBack, DeployError> {
         let _turn = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
         let mut history = self.history();
         let before = history.clone();
-        let version = history.pop().ok_or(DeployError::NothingBefore)?;
+        let withdrawn = history.withdraw();
+        if withdrawn.is_none() {
+            history.pop().ok_or(DeployError::NothingBefore)?;
+        }
         self.switch(history, before, calls_of)?;
-        Ok(version)
+        Ok(RolledBack { live: self.live(), withdrawn })
     }
 
-    /// The id of the version that runs this call logic.
-    pub fn id_of(&self, logic: &Arc<dyn Logic>) -> Option<String> {
-        self.history().all().find(|version| Arc::ptr_eq(version.logic(), logic)).map(|version| version.id().to_owned())
-    }
-
-    /// All versions that are live, draining or kept, the live one first, then from new to old.
+    /// All versions that are live, a candidate, draining or kept: the live one first, then the candidate, then from new
+    /// to old.
     pub fn list(&self, calls_of: CallsOf<'_>) -> Vec<Listed> {
         let history = self.history();
         let live = self.live();
         let listed = |version: &Arc<Version>| {
             let calls = calls_of(version.logic());
-            let state = match calls {
+            let state = match &history.candidate {
                 _ if Arc::ptr_eq(version, &live) => State::Live,
-                0 => State::Retired,
-                _ => State::Draining,
+                Some((candidate, share)) if Arc::ptr_eq(version, candidate) => State::Candidate(*share),
+                _ if calls > 0 => State::Draining,
+                _ => State::Retired,
             };
             Listed { version: version.clone(), state, calls }
         };
-        let mut all: Vec<Listed> = history.line.iter().rev().chain(history.aside.iter().rev()).map(listed).collect();
-        all.retain(|listed| {
-            listed.state != State::Retired || history.line.iter().any(|v| Arc::ptr_eq(v, &listed.version))
-        });
-        all
+        let candidate = history.candidate.iter().map(|(version, _)| version);
+        let before = history.line.iter().rev().filter(|version| !Arc::ptr_eq(version, &live));
+        let in_line = std::iter::once(&live).chain(candidate).chain(before).map(listed);
+        let aside = history.aside.iter().rev().map(listed).filter(|listed| listed.state != State::Retired);
+        in_line.chain(aside).collect()
     }
 
-    /// Moves the pointer to the last in line once that is on disk; puts the history back when it cannot be written.
+    fn load(&self, component: &[u8], hash: String, calls_of: CallsOf<'_>) -> Result<Arc<Version>, DeployError> {
+        if self.draining(calls_of) >= DRAINING_MAX {
+            return Err(DeployError::Draining);
+        }
+        let loaded = self.loader.load(component).map_err(DeployError::Refused)?;
+        Ok(Version::new(loaded, hash, now_unix_ms()))
+    }
+
+    fn check_path(&self, candidate: &Version) -> Result<(), DeployError> {
+        let path = |version: &Version| version.logic().description().http_prefix.clone();
+        let (live, candidate) = (path(&self.live()), path(candidate));
+        if live == candidate { Ok(()) } else { Err(DeployError::OtherPath { live, candidate }) }
+    }
+
+    /// Moves the pointer to what the history says once that is on disk; puts the history back when it cannot be
+    /// written.
     fn switch(
         &self,
         mut history: MutexGuard<'_, History>,
@@ -313,19 +304,20 @@ impl Deployments {
             *history = before;
             return Err(error);
         }
-        if let Some(version) = history.line.last() {
-            let before = self.live.swap(version.clone());
-            (before.loaded.rest)();
-        }
+        self.front.store(Arc::new(Front::of(&history)));
+        let serves = |version: &Arc<Version>| history.newest().any(|newest| Arc::ptr_eq(newest, version));
+        before.newest().filter(|version| !serves(version)).for_each(|version| version.rest());
         Ok(())
     }
 
     fn save(&self, history: &History) -> Result<(), DeployError> {
         let record = |version: &Arc<Version>| Record {
-            component: version.component.clone(),
-            deployed_unix_ms: version.deployed_unix_ms,
+            component: version.component().to_owned(),
+            deployed_unix_ms: version.deployed_unix_ms(),
         };
-        self.store.save(history.line.iter().map(record).collect()).map_err(DeployError::Store)
+        let candidate = history.candidate.as_ref();
+        let candidate = candidate.map(|(version, share)| CandidateRecord::new(record(version), *share));
+        self.store.save(history.line.iter().map(record).collect(), candidate).map_err(DeployError::Store)
     }
 
     fn draining(&self, calls_of: CallsOf<'_>) -> usize {
@@ -337,32 +329,17 @@ impl Deployments {
     }
 }
 
-impl History {
-    fn all(&self) -> impl Iterator<Item = &Arc<Version>> {
-        self.line.iter().chain(&self.aside)
-    }
-
-    /// Puts a version at the end of the line; the oldest steps aside when the line is too long.
-    fn push(&mut self, version: Arc<Version>) {
-        self.line.retain(|other| other.component != version.component);
-        self.aside.retain(|other| other.component != version.component);
-        self.line.push(version);
-        while self.line.len() > BEFORE_MAX + 1 {
-            self.aside.push(self.line.remove(0));
-        }
-    }
-
-    /// Takes the live version off the line; the one that is live then.
-    fn pop(&mut self) -> Option<Arc<Version>> {
-        let before = self.line.iter().rev().nth(1)?.clone();
-        self.aside.extend(self.line.pop());
-        Some(before)
-    }
-}
-
-impl Version {
-    fn new(loaded: Loaded, component: String, deployed_unix_ms: u64) -> Arc<Self> {
-        Arc::new(Self { loaded, component, deployed_unix_ms })
+impl Front {
+    fn of(history: &History) -> Self {
+        let live =
+            history.line.last().expect("a tenant has started with a version, and the last one never goes").clone();
+        let candidate = history.candidate.as_ref().map(|(version, share)| Candidate {
+            logic: version.logic().clone(),
+            component: version.component().to_owned(),
+            share: *share,
+        });
+        let newcomers = Arc::new(Newcomers::new(live.logic().clone(), candidate));
+        Self { live, newcomers }
     }
 }
 

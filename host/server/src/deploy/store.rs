@@ -1,6 +1,7 @@
 //! Where deployed components are kept: `state_dir/tenants/<domain>/<sha256>.wasm`, and `deployed.json`, which says
-//! which of them were live, in order. Each file is written aside and renamed, so a crash leaves the old or the new.
+//! which of them were live, in order, and which one is a candidate. Each file is written aside and renamed, so a crash leaves the old or the new.
 
+use super::Share;
 use crate::state_dir::{self, StateDir};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -25,17 +26,38 @@ pub(super) struct Configured {
 
 /// A version that was live.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Record {
+pub(super) struct Record {
     /// SHA-256 of the component, in hex; names the file.
-    pub component: String,
-    /// When it was made live first, in milliseconds since the Unix epoch.
-    pub deployed_unix_ms: u64,
+    pub(super) component: String,
+    /// When it was deployed first, in milliseconds since the Unix epoch.
+    pub(super) deployed_unix_ms: u64,
+}
+
+/// A version that takes a share of the new calls.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct CandidateRecord {
+    #[serde(flatten)]
+    record: Record,
+    percent: u8,
+}
+
+impl CandidateRecord {
+    pub(super) fn new(record: Record, share: Share) -> Self {
+        Self { record, percent: share.as_percent() }
+    }
+
+    /// None when a hand has written a share that there is not.
+    pub(super) fn into_parts(self) -> Option<(Record, Share)> {
+        Share::percent(self.percent).map(|share| (self.record, share))
+    }
 }
 
 /// What to start with.
 pub(super) struct Kept {
     /// What was deployed, the last one at the end.
     pub(super) line: Vec<Record>,
+    /// What took a share of the new calls.
+    pub(super) candidate: Option<CandidateRecord>,
     /// The configured component, which may be newer by now, comes behind all of it.
     pub(super) configured_is_live: bool,
 }
@@ -46,6 +68,8 @@ struct Deployed {
     configured: Configured,
     /// The last one is live.
     line: Vec<Record>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    candidate: Option<CandidateRecord>,
 }
 
 impl Store {
@@ -65,7 +89,8 @@ impl Store {
 
     /// Says what the configuration names now, and gets what to start with.
     pub(super) fn start(&self, configured: Configured) -> Kept {
-        let kept = self.kept(&configured).unwrap_or(Kept { line: Vec::new(), configured_is_live: true });
+        let nothing = Kept { line: Vec::new(), candidate: None, configured_is_live: true };
+        let kept = self.kept(&configured).unwrap_or(nothing);
         *self.configured.lock().unwrap_or_else(PoisonError::into_inner) = configured;
         kept
     }
@@ -73,7 +98,7 @@ impl Store {
     fn kept(&self, configured: &Configured) -> Option<Kept> {
         let tenant = &self.domain;
         let text = std::fs::read(self.folder.join(LIST)).ok()?;
-        let Deployed { configured: then, mut line } = match serde_json::from_slice(&text) {
+        let Deployed { configured: then, mut line, candidate } = match serde_json::from_slice(&text) {
             Ok(deployed) => deployed,
             Err(error) => {
                 tracing::error!(tenant, %error, "what was deployed cannot be read: starting the configured controller");
@@ -85,7 +110,7 @@ impl Store {
             return None;
         }
         let configured_is_live = line.pop_if(|last| last.component == then.component).is_some();
-        Some(Kept { line, configured_is_live })
+        Some(Kept { line, candidate, configured_is_live })
     }
 
     /// The bytes of a component, checked against its hash.
@@ -99,23 +124,24 @@ impl Store {
         state_dir::write(&self.file(component), bytes).map_err(|error| error.to_string())
     }
 
-    /// Writes down what is live now and what was before, and removes every other component.
-    pub(super) fn save(&self, line: Vec<Record>) -> Result<(), String> {
+    /// Writes down what is live now, what was before and what is a candidate, and removes every other component.
+    pub(super) fn save(&self, line: Vec<Record>, candidate: Option<CandidateRecord>) -> Result<(), String> {
         let configured = self.configured.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let deployed = Deployed { configured, line };
+        let deployed = Deployed { configured, line, candidate };
         let text = serde_json::to_vec_pretty(&deployed).map_err(|error| error.to_string())?;
         state_dir::write(&self.folder.join(LIST), &text).map_err(|error| error.to_string())?;
-        self.sweep(&deployed.line);
+        self.sweep(&deployed);
         Ok(())
     }
 
     /// A file that cannot be removed costs space only.
-    fn sweep(&self, line: &[Record]) {
+    fn sweep(&self, deployed: &Deployed) {
         let Ok(files) = std::fs::read_dir(&self.folder) else { return };
         for file in files.flatten() {
             let name = file.file_name().to_string_lossy().into_owned();
             let Some(component) = name.strip_suffix(".wasm") else { continue };
-            if !line.iter().any(|record| record.component == component) {
+            let candidate = deployed.candidate.iter().map(|candidate| &candidate.record);
+            if !deployed.line.iter().chain(candidate).any(|record| record.component == component) {
                 let _ = std::fs::remove_file(file.path());
             }
         }

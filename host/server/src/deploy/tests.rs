@@ -72,8 +72,13 @@ fn name(version: &Version) -> &str {
 
 /// Name, state and calls of each version in the list.
 fn listed(deployments: &Deployments, calls_of: CallsOf<'_>) -> Vec<String> {
-    let one = |listed: Listed| format!("{} {} {}", name(&listed.version), listed.state.as_str(), listed.calls);
+    let one = |listed: Listed| format!("{} {} {}", name(&listed.version), state(&listed), listed.calls);
     deployments.list(calls_of).into_iter().map(one).collect()
+}
+
+fn state(listed: &Listed) -> String {
+    let share = listed.state.share().map(|share| format!(" {share}")).unwrap_or_default();
+    format!("{}{share}", listed.state.as_str())
 }
 
 fn no_calls(_: &Arc<dyn Logic>) -> usize {
@@ -81,18 +86,24 @@ fn no_calls(_: &Arc<dyn Logic>) -> usize {
 }
 
 fn deploy(deployments: &Deployments, component: &str) -> Result<Deployed, DeployError> {
-    deployments.deploy(component.as_bytes(), &no_calls)
+    deployments.deploy(component.as_bytes(), How::default(), &no_calls)
+}
+
+/// Deploys as a candidate for this share of the new calls.
+fn propose(deployments: &Deployments, component: &str, percent: u8) -> Result<Deployed, DeployError> {
+    let how = How { share: Share::percent(percent).expect("a share") };
+    deployments.deploy(component.as_bytes(), how, &no_calls)
 }
 
 #[test]
 fn the_new_one_is_live_and_the_old_one_comes_back() {
     let folder = tempfile::tempdir().expect("a folder");
     let deployments = start(folder.path(), "one", None);
-    assert!(!deploy(&deployments, "two").expect("passes").already_live);
+    assert!(!deploy(&deployments, "two").expect("passes").already);
     assert_eq!(name(&deployments.live()), "two");
-    assert!(deploy(&deployments, "two").expect("passes").already_live);
+    assert!(deploy(&deployments, "two").expect("passes").already);
     assert_eq!(listed(&deployments, &no_calls), ["two live 0", "one retired 0"]);
-    assert_eq!(name(&deployments.roll_back(&no_calls).expect("one")), "one");
+    assert_eq!(name(&deployments.roll_back(&no_calls).expect("one").live), "one");
     assert_eq!(name(&deployments.live()), "one");
     assert_eq!(deployments.roll_back(&no_calls).err(), Some(DeployError::NothingBefore));
     assert_eq!(name(&deployments.live()), "one");
@@ -108,7 +119,7 @@ fn after_a_rollback_the_bad_one_is_not_what_came_before() {
             deployments.roll_back(&no_calls).expect("one");
         }
     }
-    assert_eq!(name(&deployments.roll_back(&no_calls).expect("one")), "one");
+    assert_eq!(name(&deployments.roll_back(&no_calls).expect("one").live), "one");
 }
 
 #[test]
@@ -128,7 +139,7 @@ fn a_version_drains_while_it_has_calls() {
     let deployments = start(folder.path(), "one", None);
     let one = deployments.live().logic().clone();
     let calls_of_one = |logic: &Arc<dyn Logic>| if Arc::ptr_eq(logic, &one) { 2 } else { 0 };
-    deployments.deploy(b"two", &calls_of_one).expect("passes");
+    deployments.deploy(b"two", How::default(), &calls_of_one).expect("passes");
     assert_eq!(listed(&deployments, &calls_of_one), ["two live 0", "one draining 2"]);
     deployments.roll_back(&calls_of_one).expect("one");
     assert_eq!(listed(&deployments, &calls_of_one), ["one live 2"], "two has no calls and is out of the line");
@@ -144,9 +155,9 @@ fn the_line_is_bounded_and_so_is_what_drains() {
     }
     assert_eq!(deployments.list(&no_calls).len(), BEFORE_MAX + 1);
     for n in 1..=DRAINING_MAX {
-        deployments.deploy(format!("more {n}").as_bytes(), &always_one).expect("passes");
+        deployments.deploy(format!("more {n}").as_bytes(), How::default(), &always_one).expect("passes");
     }
-    let refused = deployments.deploy(b"too many", &always_one).err();
+    let refused = deployments.deploy(b"too many", How::default(), &always_one).err();
     assert_eq!(refused, Some(DeployError::Draining));
     deploy(&deployments, "fits again").expect("passes once calls have ended");
     assert_eq!(deployments.list(&no_calls).len(), BEFORE_MAX + 1);
@@ -195,4 +206,88 @@ fn damaged_files_cost_their_version_only() {
     assert_eq!(name(&start(folder.path(), "one", None).live()), "one");
     std::fs::write(tenant.join("deployed.json"), b"{").expect("written");
     assert_eq!(name(&start(folder.path(), "one", None).live()), "one");
+}
+
+/// Keys that the candidate takes, of a thousand.
+fn taken_by_candidate(deployments: &Deployments) -> Vec<usize> {
+    let newcomers = deployments.newcomers();
+    let goes = |n: &usize| {
+        let key = plugboard_calls::contract::CallKey::new(format!("key {n}")).expect("a key");
+        !Arc::ptr_eq(newcomers.logic_for("example.com", &key), newcomers.live())
+    };
+    (0..1_000).filter(goes).collect()
+}
+
+#[test]
+fn a_candidate_takes_its_share_until_it_is_live() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let deployments = start(folder.path(), "one", None);
+    assert!(!propose(&deployments, "two", 5).expect("passes").already);
+    assert!(propose(&deployments, "two", 5).expect("passes").already);
+    assert_eq!(listed(&deployments, &no_calls), ["one live 0", "two candidate 5 % 0"]);
+    let at_5 = taken_by_candidate(&deployments);
+    assert!((20..100).contains(&at_5.len()), "{} of 1,000 keys at 5 %", at_5.len());
+    propose(&deployments, "two", 20).expect("passes");
+    let at_20 = taken_by_candidate(&deployments);
+    assert!(at_5.iter().all(|key| at_20.contains(key)) && at_20.len() > at_5.len());
+
+    assert!(!propose(&deployments, "two", 100).expect("passes").already);
+    assert_eq!(listed(&deployments, &no_calls), ["two live 0", "one retired 0"]);
+    assert_eq!(taken_by_candidate(&deployments), [] as [usize; 0]);
+    assert_eq!(propose(&deployments, "two", 50).err(), Some(DeployError::LiveAlready));
+}
+
+#[test]
+fn a_candidate_goes_with_its_rollback_and_with_another_deployment() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let deployments = start(folder.path(), "one", None);
+    propose(&deployments, "two", 50).expect("passes");
+    let two = deployments.list(&no_calls).remove(1).version;
+    let calls_of_two = |logic: &Arc<dyn Logic>| usize::from(Arc::ptr_eq(logic, two.logic()));
+    let back = deployments.roll_back(&calls_of_two).expect("there is a candidate");
+    assert_eq!((name(&back.live), back.withdrawn.as_deref().map(name)), ("one", Some("two")));
+    assert_eq!(listed(&deployments, &calls_of_two), ["one live 0", "two draining 1"], "its call keeps it");
+    assert_eq!(deployments.roll_back(&no_calls).err(), Some(DeployError::NothingBefore));
+
+    propose(&deployments, "three", 50).expect("passes");
+    propose(&deployments, "four", 10).expect("passes");
+    assert_eq!(listed(&deployments, &no_calls), ["one live 0", "four candidate 10 % 0"]);
+    deploy(&deployments, "five").expect("passes");
+    assert_eq!(listed(&deployments, &no_calls), ["five live 0", "one retired 0"]);
+}
+
+#[test]
+fn a_restart_keeps_the_candidate_and_its_share() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let deployments = start(folder.path(), "one", None);
+    propose(&deployments, "two", 20).expect("passes");
+    let before = taken_by_candidate(&deployments);
+    drop(deployments);
+    let again = start(folder.path(), "one", None);
+    assert_eq!(listed(&again, &no_calls), ["one live 0", "two candidate 20 % 0"]);
+    assert_eq!(taken_by_candidate(&again), before);
+    propose(&again, "two", 100).expect("passes");
+    assert_eq!(name(&start(folder.path(), "one", None).live()), "two");
+}
+
+#[test]
+fn a_state_folder_from_before_candidates_is_read() {
+    let folder = tempfile::tempdir().expect("a folder");
+    deploy(&start(folder.path(), "one", None), "two").expect("passes");
+    let list = folder.path().join("tenants/example.com/deployed.json");
+    let text = std::fs::read_to_string(&list).expect("written");
+    assert!(!text.contains("candidate"), "{text}");
+    assert_eq!(name(&start(folder.path(), "one", None).live()), "two");
+}
+
+#[test]
+fn what_was_aside_is_on_disk_again_once_it_is_live_again() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let deployments = start(folder.path(), "one", None);
+    let always_one = |_: &Arc<dyn Logic>| 1;
+    deployments.deploy(b"two", How::default(), &always_one).expect("passes");
+    deployments.roll_back(&always_one).expect("one");
+    deployments.deploy(b"two", How::default(), &always_one).expect("passes");
+    drop(deployments);
+    assert_eq!(name(&start(folder.path(), "one", None).live()), "two");
 }

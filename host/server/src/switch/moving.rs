@@ -4,6 +4,7 @@ use super::{SHARDS, Switch};
 use plugboard_calls::contract::CallKey;
 use plugboard_calls::logic::Logic;
 use plugboard_calls::shard::{CallRef, MoveError, Moved};
+use plugboard_calls::tenant::Tenant;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,12 +25,18 @@ pub struct MoveReport {
 }
 
 impl Switch {
-    /// Moves the calls of a tenant to this version, as far as its `migrate` accepts their state. Blocks; takes as long
-    /// as all the calls of `migrate` take.
-    pub fn move_calls(self: &Arc<Self>, domain: &str, to: &Arc<dyn Logic>) -> MoveReport {
+    /// Moves the calls for which `which` says so to this version, as far as its `migrate` accepts their state. Blocks;
+    /// takes as long as all the calls of `migrate` take.
+    pub fn move_calls(
+        self: &Arc<Self>,
+        to: &Arc<dyn Logic>,
+        which: impl Fn(&Tenant, &Arc<dyn Logic>) -> bool,
+    ) -> MoveReport {
         let mut report = MoveReport::default();
         for index in 0..SHARDS {
-            let (calls, _) = self.visit(index, |shard, _, _| shard.calls_not_on(domain, to));
+            let (calls, _) = self.visit(index, |shard, _, _| {
+                shard.calls_that(|tenant, logic| !Arc::ptr_eq(logic, to) && which(tenant, logic))
+            });
             for call in calls {
                 match self.move_call(index, call, to) {
                     Ok((key, None)) => report.moved.push(key),

@@ -207,12 +207,13 @@ impl Bench {
     pub fn place(&self, target: &str) -> String {
         let (switch, tenant, logic) = (self.switch.clone(), self.tenant.clone(), self.logic.clone());
         let request = http("POST", target);
-        tokio::spawn(async move { switch.http(&tenant, logic, Principal::Trusted, request).await });
+        tokio::spawn(async move { switch.http(&tenant, &logic.into(), Principal::Trusted, request).await });
         target.to_owned()
     }
 
     pub async fn hang_up(&self, call: &str) {
-        let asked = self.switch.http(&self.tenant, self.logic.clone(), Principal::Trusted, http("DELETE", call));
+        let newcomers = self.logic.clone().into();
+        let asked = self.switch.http(&self.tenant, &newcomers, Principal::Trusted, http("DELETE", call));
         assert_eq!(asked.await.status, 200);
     }
 

@@ -5,10 +5,12 @@ use crate::{
     Denial, ExchangeId, Header, HttpResponse, Identity, Invite, LegId, Level, StageError, Started, TransactionId,
 };
 
-/// Looks up users of the tenant. The part of the host that `route` may use.
+/// Looks up users and settings of the tenant. The part of the host that `route` may use.
 pub trait Directory {
     /// Resolves a user name, alias or address of this tenant; none when it is nobody's.
     fn find_user(&self, name: &str) -> Option<Identity>;
+    /// What the operator set for this tenant's call logic; numbers and booleans as text.
+    fn setting(&self, name: &str) -> Option<String>;
 }
 
 /// What the host does for a guest. Everything is staged and becomes true together with the state, or not at all.
@@ -69,6 +71,10 @@ pub struct Imports;
 impl Directory for Imports {
     fn find_user(&self, name: &str) -> Option<Identity> {
         import::auth::find_user(name)
+    }
+
+    fn setting(&self, name: &str) -> Option<String> {
+        import::settings::get(name)
     }
 }
 

@@ -13,6 +13,7 @@ pub mod cache;
 pub mod chance;
 pub mod contract;
 pub mod effect;
+pub mod guest_settings;
 pub mod history;
 pub mod limits;
 pub mod logic;

@@ -1,6 +1,7 @@
 //! What a journal is told of a finished event: all that it takes to run the event again, and what came of it.
 
 use crate::contract::{Context, Event};
+use crate::guest_settings::GuestSettings;
 use crate::limits::Limits;
 use crate::logic::Breakdown;
 use crate::stage::{Answers, Committed, View};
@@ -14,6 +15,8 @@ pub struct Record {
     pub tenant: Arc<Tenant>,
     /// The bounds of its calls at the time.
     pub limits: Limits,
+    /// What the guest was told at the time.
+    pub settings: Arc<GuestSettings>,
     /// The version of call logic that handled it.
     pub version: String,
     /// Counts the events of a call without a gap; begins anywhere.

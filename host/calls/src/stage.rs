@@ -14,6 +14,7 @@ pub use answers::{Answers, UserAnswer, ValueAnswer};
 use crate::cache::Cache;
 use crate::contract::*;
 use crate::effect::Effect;
+use crate::guest_settings::GuestSettings;
 use crate::limits::*;
 use crate::logic::{Breakdown, Directory, UserRecord};
 use plugboard_sip::time::Time;
@@ -40,6 +41,8 @@ pub struct Setting {
     pub directory: Arc<dyn Directory>,
     /// The tenant's cache.
     pub cache: Arc<dyn Cache>,
+    /// What the operator tells the guest.
+    pub settings: Arc<GuestSettings>,
 }
 
 /// The ids of a call that an effect may name at the moment, and the next free ones.
@@ -288,6 +291,11 @@ impl Stage {
     /// `auth.find-user`
     pub fn find_user(&self, name: &str) -> Option<Identity> {
         self.find(name).map(|user| user.identity)
+    }
+
+    /// `settings.get`
+    pub fn setting(&self, name: &str) -> Option<&str> {
+        self.setting.settings.get(name)
     }
 
     /// `cache.get`

@@ -1,6 +1,7 @@
 //! One SIP domain as the calls core sees it: who its users are, what it may use, where its requests go.
 
 use crate::cache::{Cache, MemoryCache};
+use crate::guest_settings::GuestSettings;
 use crate::limits::Limits;
 use crate::logic::Directory;
 use crate::turns::Turns;
@@ -34,6 +35,8 @@ pub struct Settings {
     pub directory: Arc<dyn Directory>,
     /// Where requests outside a dialog go; none: to the host of the Request-URI.
     pub outbound_proxy: Option<SipUri>,
+    /// What its call logic is told.
+    pub guest: Arc<GuestSettings>,
 }
 
 /// Counts since start, for metrics.

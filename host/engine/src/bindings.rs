@@ -15,5 +15,5 @@ mod generated {
 }
 
 pub(crate) use generated::exports::plugboard::call_control::controller::{Description, Guest};
-pub(crate) use generated::plugboard::call_control::{auth, cache, http, log, sip, timers, types};
+pub(crate) use generated::plugboard::call_control::{auth, cache, http, log, settings, sip, timers, types};
 pub(crate) use generated::{CallController, CallControllerPre};

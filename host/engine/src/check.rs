@@ -8,7 +8,7 @@ use crate::wasi;
 use wasmtime::wasmparser::{Encoding, Parser, Payload};
 
 /// Interfaces of the contract that a guest may import.
-const IMPORTS: [&str; 7] = ["auth", "cache", "http", "log", "sip", "timers", "types"];
+const IMPORTS: [&str; 8] = ["auth", "cache", "http", "log", "settings", "sip", "timers", "types"];
 /// The interface that a guest must export.
 const EXPORT: &str = "controller";
 

@@ -1,7 +1,7 @@
 //! The imports of the contract: each goes to the [`Stage`] of the event and comes back converted. Nothing is decided
-//! here. In `route` users can be looked up and the rest is denied; in `describe` and `migrate` all of it is.
+//! here. In `route` users and settings can be read and the rest is denied; in `describe` and `migrate` all of it is.
 
-use crate::bindings::{auth, cache, http, log, sip, timers, types};
+use crate::bindings::{auth, cache, http, log, settings, sip, timers, types};
 use crate::visit::Visit;
 use plugboard_calls::contract;
 use plugboard_calls::stage::Stage;
@@ -104,6 +104,12 @@ impl cache::Host for Visit {
 
     fn remove(&mut self, key: String) -> Result<(), types::StageError> {
         self.stage(|stage| stage.cache_remove(key))
+    }
+}
+
+impl settings::Host for Visit {
+    fn get(&mut self, name: String) -> Option<String> {
+        self.reading()?.setting(&name).map(str::to_owned)
     }
 }
 

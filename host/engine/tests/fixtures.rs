@@ -46,8 +46,15 @@ fn answers_twice() {
 #[test]
 fn echo() {
     let bench = Bench::new("echo");
-    let handled = bench.get("/callcontroller/a/b?find=alice&find=mallory");
-    for line in ["domain example.com\n", "key key\n", "path /callcontroller/a/b\n", "found sip:alice@example.com\n"] {
+    let handled = bench.get("/callcontroller/a/b?find=alice&find=mallory&setting=tone&setting=volume");
+    let lines = [
+        "domain example.com\n",
+        "key key\n",
+        "path /callcontroller/a/b\n",
+        "found sip:alice@example.com\n",
+        "set dial\n",
+    ];
+    for line in lines {
         assert!(handled.says(line), "no {line:?}");
     }
     assert!(handled.says("events 1"));

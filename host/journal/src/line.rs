@@ -1,6 +1,6 @@
 //! What a line of the journal says. Each is a JSON object whose member `line` names its kind:
 //!
-//! - `opening`, the first of a file, and again whenever it changes: the tenant and its limits;
+//! - `opening`, the first of a file, and again whenever it changes: the tenant, its limits and its settings;
 //! - `event`: one finished event of one call.
 //!
 //! ```sh
@@ -11,6 +11,7 @@
 
 use plugboard_calls::contract::{EndingReason, Event, Principal};
 use plugboard_calls::effect::Effect;
+use plugboard_calls::guest_settings::GuestSettings;
 use plugboard_calls::limits::Limits;
 use plugboard_calls::logic::Breakdown;
 use plugboard_calls::stage::{Answers, View};
@@ -40,6 +41,9 @@ pub struct Opening {
     pub domain: String,
     /// Its limits.
     pub limits: Limits,
+    /// What its call logic was told.
+    #[serde(default, skip_serializing_if = "GuestSettings::is_empty")]
+    pub settings: GuestSettings,
 }
 
 /// One finished event.

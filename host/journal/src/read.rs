@@ -2,6 +2,7 @@
 
 use crate::files::list;
 use crate::line::{EventLine, FORMAT, Line, Outcome, State};
+use plugboard_calls::guest_settings::GuestSettings;
 use plugboard_calls::limits::Limits;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -12,6 +13,8 @@ use std::sync::Arc;
 pub struct Recorded {
     /// The limits of its tenant at the time.
     pub limits: Arc<Limits>,
+    /// Its settings at the time.
+    pub settings: Arc<GuestSettings>,
     /// It.
     pub line: EventLine,
 }
@@ -73,18 +76,21 @@ pub fn events(path: &Path) -> Result<Vec<Recorded>, ReadError> {
     let read = std::fs::File::open(path).and_then(|mut file| file.read_to_end(&mut text));
     read.map_err(|source| ReadError::Io { path: path.to_owned(), source })?;
     let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
-    let mut limits = None;
+    let mut opened = None;
     let mut events = Vec::new();
     for (n, line) in text[..whole].split(|byte| *byte == b'\n').enumerate().filter(|(_, line)| !line.is_empty()) {
         let wrong = |why: String| ReadError::Line { path: path.to_owned(), line: n + 1, why };
         match serde_json::from_slice(line).map_err(|error| wrong(error.to_string()))? {
-            Line::Opening(opening) if opening.format == FORMAT => limits = Some(Arc::new(opening.limits)),
+            Line::Opening(opening) if opening.format == FORMAT => {
+                opened = Some((Arc::new(opening.limits), Arc::new(opening.settings)));
+            }
             Line::Opening(opening) => {
                 return Err(wrong(format!("format {}, and this program knows {FORMAT}", opening.format)));
             }
             Line::Event(line) => {
-                let limits = limits.clone().ok_or_else(|| wrong("an event before any opening".to_owned()))?;
-                events.push(Recorded { limits, line: *line });
+                let opened = opened.clone().ok_or_else(|| wrong("an event before any opening".to_owned()))?;
+                let (limits, settings) = opened;
+                events.push(Recorded { limits, settings, line: *line });
             }
         }
     }

@@ -118,6 +118,7 @@ fn setting(recorded: &Recorded, told: &Arc<Told>) -> Setting {
         call_id_host: Arc::from(line.call_id_host.as_str()),
         directory: told.clone(),
         cache: told.clone(),
+        settings: recorded.settings.clone(),
     }
 }
 

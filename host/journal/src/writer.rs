@@ -6,6 +6,7 @@ use crate::line::{Broken, EventLine, FORMAT, Line, Opening, Outcome, State};
 use crate::mask;
 use plugboard_calls::contract::{Event, Header};
 use plugboard_calls::effect::Effect;
+use plugboard_calls::guest_settings::GuestSettings;
 use plugboard_calls::limits::Limits;
 use plugboard_calls::record::{Record, Settled};
 use std::collections::{HashMap, HashSet};
@@ -139,7 +140,8 @@ struct Writer {
 
 struct Files {
     folder: Folder,
-    limits: Option<Limits>,
+    /// What the last opening told.
+    opened: Option<(Limits, Arc<GuestSettings>)>,
 }
 
 impl Writer {
@@ -171,9 +173,9 @@ impl Writer {
 
     fn event(&mut self, record: Record, settled: Settled) {
         self.counters.waiting_bytes.fetch_sub(size(&record), Ordering::Relaxed);
-        let limits = record.limits.clone();
+        let holds = (record.limits.clone(), record.settings.clone());
         let line = self.line(record, settled);
-        match self.write(line, limits) {
+        match self.write(line, holds) {
             Ok(()) => {
                 self.counters.written.fetch_add(1, Ordering::Relaxed);
                 self.complained = false;
@@ -205,19 +207,20 @@ impl Writer {
         line
     }
 
-    fn write(&mut self, line: EventLine, limits: Limits) -> io::Result<()> {
+    fn write(&mut self, line: EventLine, holds: (Limits, Arc<GuestSettings>)) -> io::Result<()> {
         let now = SystemTime::now();
         let files = match self.tenants.entry(line.domain.clone()) {
             std::collections::hash_map::Entry::Occupied(files) => files.into_mut(),
             std::collections::hash_map::Entry::Vacant(place) => {
                 let folder = Folder::open(&self.path.join(folder_name(&line.domain)?), self.bounds, now)?;
-                place.insert(Files { folder, limits: None })
+                place.insert(Files { folder, opened: None })
             }
         };
-        if files.folder.is_at_beginning() || files.limits.as_ref() != Some(&limits) {
-            let opening = Opening { format: FORMAT, domain: line.domain.clone(), limits: limits.clone() };
+        if files.folder.is_at_beginning() || files.opened.as_ref() != Some(&holds) {
+            let (limits, settings) = (holds.0.clone(), (*holds.1).clone());
+            let opening = Opening { format: FORMAT, domain: line.domain.clone(), limits, settings };
             files.folder.write(&serde_json::to_vec(&Line::Opening(opening))?, now)?;
-            files.limits = Some(limits);
+            files.opened = Some(holds);
         }
         files.folder.write(&serde_json::to_vec(&Line::Event(Box::new(line)))?, now)
     }
@@ -249,6 +252,7 @@ fn event_line(record: Record, settled: Settled) -> EventLine {
     let Record {
         tenant,
         limits: _,
+        settings: _,
         version,
         number,
         begins,

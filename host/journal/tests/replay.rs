@@ -215,3 +215,23 @@ fn a_line_cut_off_by_a_crash_is_left_out_and_any_other_that_is_wrong_named() {
     assert!(wrong.contains(".jsonl:2: "), "{wrong}");
     assert!(read::files(tempfile::tempdir().expect("a folder").path()).is_err());
 }
+
+#[test]
+fn what_the_call_logic_was_told_is_told_again() {
+    let line = |settings: &str| {
+        let limits = serde_json::to_string(&plugboard_calls::limits::Limits::default()).expect("JSON");
+        format!("{{\"line\":\"opening\",\"format\":1,\"domain\":\"example.com\",\"limits\":{limits}{settings}}}\n")
+    };
+    let folder = tempfile::tempdir().expect("a folder");
+    recorded(folder.path(), 0..1);
+    let file = read::files(folder.path()).expect("a journal").remove(0);
+    let text = std::fs::read_to_string(&file).expect("text");
+    let events: String = text.lines().skip(1).map(|line| format!("{line}\n")).collect();
+    let told = |opening: String| {
+        std::fs::write(&file, opening + &events).expect("written");
+        let events = read::events(&file).expect("readable");
+        events.first().and_then(|event| event.settings.get("tone").map(str::to_owned))
+    };
+    assert_eq!(told(line(",\"settings\":{\"tone\":\"dial\"}")), Some("dial".to_owned()));
+    assert_eq!(told(line("")), None, "journals of before there were settings");
+}

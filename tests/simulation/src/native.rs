@@ -72,6 +72,10 @@ impl guest::Directory for Imports {
     fn find_user(&self, name: &str) -> Option<guest::Identity> {
         self.0.find_user(name).map(identity)
     }
+
+    fn setting(&self, name: &str) -> Option<String> {
+        self.0.setting(name).map(str::to_owned)
+    }
 }
 
 impl guest::Host for Imports {

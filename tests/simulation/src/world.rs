@@ -114,7 +114,12 @@ impl World {
             shard: Shard::new(config),
             tenant: Tenant::new(
                 "example.com".into(),
-                Settings { limits: Limits::default(), directory: Arc::new(Users), outbound_proxy: None },
+                Settings {
+                    limits: Limits::default(),
+                    directory: Arc::new(Users),
+                    outbound_proxy: None,
+                    guest: Arc::default(),
+                },
             ),
             logic: version(&trouble),
             network: Network::new(weather, chance.next_u64()),
@@ -299,6 +304,7 @@ impl World {
             call_id_host: "".into(),
             directory: self.tenant.settings().directory.clone(),
             cache: self.tenant.cache.clone(),
+            settings: self.tenant.settings().guest.clone(),
         });
         let exchange = ExchangeId(self.exchanges);
         match self.logic.route(&self.tenant.domain, &request, stage).1.expect("routes") {

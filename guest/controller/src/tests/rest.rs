@@ -246,6 +246,10 @@ impl Directory for One {
     fn find_user(&self, name: &str) -> Option<Identity> {
         (name == "alice").then(|| Identity { address_of_record: "sip:alice@x".into(), display_name: None })
     }
+
+    fn setting(&self, _: &str) -> Option<String> {
+        None
+    }
 }
 
 #[test]

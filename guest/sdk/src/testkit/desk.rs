@@ -14,6 +14,7 @@ pub(super) struct Desk<'a> {
     pub world: World,
     pub effects: Vec<Effect>,
     pub users: &'a BTreeMap<String, Identity>,
+    pub settings: &'a BTreeMap<String, String>,
     pub cache: BTreeMap<String, (Vec<u8>, u64)>,
     pub principal: Principal,
     pub now: u64,
@@ -24,6 +25,10 @@ impl Directory for Desk<'_> {
     fn find_user(&self, name: &str) -> Option<Identity> {
         let bare = name.strip_prefix("sip:").unwrap_or(name);
         self.users.get(bare).cloned()
+    }
+
+    fn setting(&self, name: &str) -> Option<String> {
+        self.settings.get(name).cloned()
     }
 }
 

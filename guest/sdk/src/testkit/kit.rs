@@ -20,6 +20,7 @@ pub struct Kit<C: Controller> {
     pub state_bytes_max: usize,
     domain: String,
     users: BTreeMap<String, Identity>,
+    settings: BTreeMap<String, String>,
     cache: BTreeMap<String, (Vec<u8>, u64)>,
     calls: BTreeMap<String, Call>,
     current: String,
@@ -50,6 +51,7 @@ impl<C: Controller> Kit<C> {
             state_bytes_max: 64 * 1024,
             domain: domain.to_string(),
             users: BTreeMap::new(),
+            settings: BTreeMap::new(),
             cache: BTreeMap::new(),
             calls: BTreeMap::new(),
             current: String::new(),
@@ -71,6 +73,12 @@ impl<C: Controller> Kit<C> {
             self.users.insert(known.to_string(), identity.clone());
             self.users.insert(format!("{known}@{}", self.domain), identity.clone());
         }
+        self
+    }
+
+    /// Sets what the operator tells the controller.
+    pub fn setting(&mut self, name: &str, value: &str) -> &mut Self {
+        self.settings.insert(name.to_string(), value.to_string());
         self
     }
 
@@ -363,6 +371,7 @@ impl<C: Controller> Kit<C> {
             world: call.world.clone(),
             effects: Vec::new(),
             users: &self.users,
+            settings: &self.settings,
             cache: self.cache.clone(),
             principal,
             now: self.now,

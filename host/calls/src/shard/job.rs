@@ -3,6 +3,7 @@
 use super::Shard;
 use super::actor::{CallRef, Phase, Queued};
 use crate::contract::{Context, Event};
+use crate::guest_settings::GuestSettings;
 use crate::limits::Limits;
 use crate::logic::{Breakdown, Logic};
 use crate::record::Record;
@@ -45,6 +46,7 @@ pub struct Finished {
 struct Given {
     number: u64,
     limits: Limits,
+    settings: Arc<GuestSettings>,
     view: View,
     agent: Option<String>,
     call_id_host: Arc<str>,
@@ -99,10 +101,11 @@ impl Finished {
 
     /// A copy of all that is needed to run the event again, and of what came of it, for a journal.
     pub fn record(&self) -> Record {
-        let Given { number, limits, view, agent, call_id_host } = &self.given;
+        let Given { number, limits, settings, view, agent, call_id_host } = &self.given;
         Record {
             tenant: self.tenant.clone(),
             limits: limits.clone(),
+            settings: settings.clone(),
             version: self.logic.version_id(),
             number: *number,
             begins: self.state_before.is_none(),
@@ -150,6 +153,7 @@ impl Shard {
         let given = Given {
             number: actor.begun,
             limits: settings.limits.clone(),
+            settings: settings.guest.clone(),
             view: actor.view(&queued.event),
             agent: actor.agent.clone(),
             call_id_host: self.call_id_host.clone(),
@@ -164,6 +168,7 @@ impl Shard {
             call_id_host: self.call_id_host.clone(),
             directory: settings.directory.clone(),
             cache: actor.tenant.cache.clone(),
+            settings: settings.guest.clone(),
         });
         Some(Job {
             call,

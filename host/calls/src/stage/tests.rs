@@ -26,6 +26,7 @@ fn stage(view: View, principal: Principal) -> Stage {
         call_id_host: "192.0.2.1".into(),
         directory: Arc::new(Users),
         cache: Arc::new(MemoryCache::new(1_000)),
+        settings: Arc::default(),
     })
 }
 

@@ -3,6 +3,7 @@
 
 use plugboard_calls::cache::MemoryCache;
 use plugboard_calls::contract::*;
+use plugboard_calls::guest_settings::GuestSettings;
 use plugboard_calls::limits::Limits;
 use plugboard_calls::logic::{Breakdown, Credentials, Directory, Logic, Routed, UserRecord};
 use plugboard_calls::stage::{Committed, LogLine, Setting, Stage, View};
@@ -136,6 +137,8 @@ pub fn request(path: &str) -> HttpRequest {
 }
 
 pub fn stage() -> Stage {
+    let mut settings = GuestSettings::default();
+    settings.insert("tone", "dial".to_owned()).expect("within bounds");
     Stage::new(Setting {
         view: View { exchanges: vec![ExchangeId(1)], next_leg: 1, next_transaction: 1, ..View::default() },
         limits: Limits::default(),
@@ -146,6 +149,7 @@ pub fn stage() -> Stage {
         call_id_host: Arc::from("example.com"),
         directory: Arc::new(Alice),
         cache: Arc::new(MemoryCache::new(1 << 20)),
+        settings: Arc::new(settings),
     })
 }
 

@@ -167,7 +167,11 @@ fn switch(admin: &Admin, out: &mut Exposition) {
         ("plugboard_sip_sends_failed_total", "Datagrams that could not be sent.", counters.sends_failed),
         ("plugboard_sip_outside_dialogs_total", "Requests outside any dialog.", counters.requests_outside_dialogs),
         ("plugboard_sip_strays_total", "Responses and ACKs that belong to nothing.", counters.stray_messages),
-        ("plugboard_sip_forks_ended_total", "Answers to an INVITE that nobody waited for, second or late, ended at once.", counters.forks_ended),
+        (
+            "plugboard_sip_forks_ended_total",
+            "Answers to an INVITE that nobody waited for, second or late, ended at once.",
+            counters.forks_ended,
+        ),
         ("plugboard_sip_retransmissions_sent_total", "Messages sent again.", counters.retransmissions_sent),
         (
             "plugboard_sip_retransmissions_absorbed_total",

@@ -57,6 +57,9 @@
 //! [tenants."example.com".limits]
 //! calls = 100000                        # see `plugboard_calls::limits::Limits` for the others
 //!
+//! [tenants."example.com".settings]       # what its controller reads, whatever that knows; no secrets
+//! greeting = "hello"                    # a text, a number, true or false
+//!
 //! [tenants."example.com".users.alice]
 //! pin = "123"                           # or pin_ha1 = { sha256 = "...", md5 = "..." } for no clear text
 //! display_name = "Alice"
@@ -74,6 +77,7 @@ pub use error::{ConfigError, Problem};
 
 use crate::secret::{Pin, SecretText};
 use ipnet::IpNet;
+use plugboard_calls::guest_settings::GuestSettings;
 use plugboard_calls::limits::Limits;
 use plugboard_sip::uri::SipUri;
 use std::net::SocketAddr;
@@ -232,6 +236,8 @@ pub struct TenantConfig {
     pub cors_origins: Vec<String>,
     /// The bounds of its calls.
     pub limits: Limits,
+    /// What its call logic is told.
+    pub settings: GuestSettings,
     /// Its users, in the order of the file.
     pub users: Vec<UserConfig>,
 }

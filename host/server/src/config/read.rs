@@ -260,10 +260,14 @@ fn tenant(domain: String, value: &Value<'_>, folder: &Path) -> Option<TenantConf
         trusted: trusted.unwrap_or_default(),
         cors_origins: cors_origins.unwrap_or_default(),
         limits: Limits::default(),
+        settings: GuestSettings::default(),
         users: Vec::new(),
     };
     if let Some(table) = table.table("limits") {
         limits(table, &mut tenant.limits);
+    }
+    if let Some(table) = table.table("settings") {
+        settings(table, &mut tenant.settings);
     }
     if let Some(users) = table.table("users") {
         tenant.users = read_users(users);
@@ -284,6 +288,19 @@ fn limits(mut table: Table<'_>, limits: &mut Limits) {
     number(&mut table, "cache_bytes", 0..=68_719_476_736, &mut limits.cache_bytes);
     number(&mut table, "breakdowns_in_a_row", 1..=1_000, &mut limits.breakdowns_in_a_row);
     table.finish();
+}
+
+fn settings(table: Table<'_>, settings: &mut GuestSettings) {
+    for (name, value) in table.named() {
+        match value.plain() {
+            None => value.wrong("a setting is a text, a number, true or false"),
+            Some(text) => {
+                if let Err(error) = settings.insert(name, text) {
+                    value.wrong(&error.to_string());
+                }
+            }
+        }
+    }
 }
 
 fn read_users(table: Table<'_>) -> Vec<UserConfig> {

@@ -166,6 +166,17 @@ impl<'t> Value<'t> {
         parsed
     }
 
+    /// A text, number or boolean as text.
+    pub(super) fn plain(&self) -> Option<String> {
+        match self.value {
+            DeValue::String(text) => Some(text.to_string()),
+            DeValue::Integer(n) => Some(i64::from_str_radix(n.as_str(), n.radix()).ok()?.to_string()),
+            DeValue::Float(n) => Some(n.as_str().to_owned()),
+            DeValue::Boolean(flag) => Some(flag.to_string()),
+            _ => None,
+        }
+    }
+
     /// A table.
     pub(super) fn table(&self, wanted: &str) -> Option<Table<'t>> {
         let DeValue::Table(entries) = self.value else {

@@ -48,6 +48,13 @@ cors_origins = ["https://portal.example.com:8443"]
 calls = 10
 state_bytes = 4096
 
+[tenants."Example.com".settings]
+greeting = ""
+ring_seconds = 30
+share = 0.5
+loud = true
+mask = 0xff
+
 [tenants."Example.com".users.zoe]
 pin_ha1 = { sha256 = "0A0A0A0A0A0A0A0A0A0A0A0A0A0A0A0A0A0A0A0A0A0A0A0A0A0A0A0A0A0A0A0A" }
 
@@ -104,6 +111,9 @@ fn a_whole_file_is_read() {
     assert_eq!(config.engine, engine);
     let granted = config.tenants.iter().map(|tenant| (tenant.wasi, tenant.memory_bytes));
     assert_eq!(granted.collect::<Vec<_>>(), [(true, Some(33_554_432)), (false, None)]);
+    let settings = &config.tenants[0].settings;
+    let set = ["greeting", "ring_seconds", "share", "loud", "mask", "other"].map(|name| settings.get(name));
+    assert_eq!(set, [Some(""), Some("30"), Some("0.5"), Some("true"), Some("255"), None]);
     assert_eq!(config.log, LogConfig { format: LogFormat::Json, level: tracing::Level::DEBUG });
     let domains: Vec<&str> = config.tenants.iter().map(|tenant| tenant.domain.as_str()).collect();
     assert_eq!(domains, ["example.com", "another.example"], "in the order of the file");
@@ -257,4 +267,16 @@ fn no_problem_shows_a_secret() {
     }
     let printed = format!("{:?}", parse(WHOLE).expect("valid"));
     assert!(!printed.contains("\"123\"") && !printed.contains("\"secret\""), "{printed}");
+}
+
+#[test]
+fn settings_are_plain_values_within_bounds() {
+    let text =
+        "[tenants.\"a.example\".settings]\nlist = [1]\n\"a b\" = 1\nlong = \"".to_owned() + &"x".repeat(4_097) + "\"\n";
+    let problems = problems(&text);
+    let told = ["a setting is a text, a number, true or false", "is named by letters", "4096 bytes at most"];
+    assert_eq!(problems.len(), told.len(), "{problems:?}");
+    for (problem, told) in problems.iter().zip(told) {
+        assert!(problem.contains(told), "{problem}");
+    }
 }

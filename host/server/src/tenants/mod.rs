@@ -35,6 +35,7 @@ impl Tenant {
             limits: config.limits.clone(),
             directory: users.clone(),
             outbound_proxy: config.outbound_proxy.clone(),
+            guest: Arc::new(config.settings.clone()),
         };
         let core = plugboard_calls::tenant::Tenant::new(config.domain.clone(), settings);
         let (trusted, cors_origins) = (config.trusted.clone(), config.cors_origins.clone());

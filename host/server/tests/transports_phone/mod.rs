@@ -192,7 +192,12 @@ impl Bench {
             switch: Switch::start(config).expect("starts"),
             tenant: Tenant::new(
                 "example.com".into(),
-                Settings { limits: Limits::default(), directory: Arc::new(Nobody), outbound_proxy: None },
+                Settings {
+                    limits: Limits::default(),
+                    directory: Arc::new(Nobody),
+                    outbound_proxy: None,
+                    guest: Arc::default(),
+                },
             ),
             logic: Arc::new(Caller(description)),
             authority,

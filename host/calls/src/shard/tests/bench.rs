@@ -97,7 +97,7 @@ impl Bench {
             shard: Shard::new(config),
             tenant: Tenant::new(
                 "example.com".into(),
-                Settings { limits, directory: Arc::new(Alice), outbound_proxy: None },
+                Settings { limits, directory: Arc::new(Alice), outbound_proxy: None, guest: Arc::default() },
             ),
             now: Time::from_millis(1_000_000),
             everything: Vec::new(),

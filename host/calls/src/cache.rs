@@ -10,8 +10,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 pub trait Cache: Send + Sync {
     /// The value, unless it has expired at `now`.
     fn get(&self, key: &str, now: Time) -> Option<Vec<u8>>;
-    /// Writes a value. When the store is full the values nearest to their end make room.
-    fn put(&self, key: &str, value: Vec<u8>, expires: Time, now: Time);
+    /// Writes a value. When the store is full the values nearest to their end make room; how many values it gave up
+    /// that had not expired, the new one included when it is too large for the store.
+    fn put(&self, key: &str, value: Vec<u8>, expires: Time, now: Time) -> usize;
     /// Removes a value.
     fn remove(&self, key: &str);
     /// From now on holds so many bytes at most. What is too much is given up at the next write. Nothing for a store
@@ -54,23 +55,26 @@ impl Cache for MemoryCache {
         self.lock().entries.get(key).filter(|(_, expires)| *expires > now).map(|(value, _)| value.clone())
     }
 
-    fn put(&self, key: &str, value: Vec<u8>, expires: Time, now: Time) {
+    fn put(&self, key: &str, value: Vec<u8>, expires: Time, now: Time) -> usize {
         let mut inner = self.lock();
         inner.remove(key);
         let size = key.len() + value.len();
         if size > inner.bytes_max {
-            return;
+            return 1;
         }
+        let mut given_up = 0;
         while let Some((end, _)) = inner.by_end.first() {
             if *end > now && inner.bytes + size <= inner.bytes_max {
                 break;
             }
-            let Some((_, oldest)) = inner.by_end.pop_first() else { break };
+            let Some((end, oldest)) = inner.by_end.pop_first() else { break };
+            given_up += usize::from(end > now);
             inner.remove(&oldest);
         }
         inner.bytes += size;
         inner.by_end.insert((expires, key.to_owned()));
         inner.entries.insert(key.to_owned(), (value, expires));
+        given_up
     }
 
     fn remove(&self, key: &str) {
@@ -111,7 +115,7 @@ mod tests {
         cache.put("b", vec![0; 9], Time::from_millis(100), now);
         cache.put("c", vec![0; 9], Time::from_millis(200), now);
         assert_eq!(cache.bytes(), 30);
-        cache.put("d", vec![0; 9], Time::from_millis(400), now);
+        assert_eq!(cache.put("d", vec![0; 9], Time::from_millis(400), now), 1);
         assert_eq!(cache.bytes(), 30);
         assert_eq!(cache.get("b", now), None);
         assert!(["a", "c", "d"].iter().all(|k| cache.get(k, now).is_some()));
@@ -135,9 +139,9 @@ mod tests {
     fn what_has_expired_makes_room_first_and_too_large_a_value_is_not_kept() {
         let cache = MemoryCache::new(30);
         cache.put("a", vec![0; 9], Time::from_millis(10), Time::from_millis(0));
-        cache.put("b", vec![0; 9], Time::from_millis(20), Time::from_millis(15));
+        assert_eq!(cache.put("b", vec![0; 9], Time::from_millis(20), Time::from_millis(15)), 0);
         assert_eq!(cache.bytes(), 10);
-        cache.put("b", vec![0; 30], Time::from_millis(20), Time::from_millis(15));
+        assert_eq!(cache.put("b", vec![0; 30], Time::from_millis(20), Time::from_millis(15)), 1);
         assert_eq!(cache.get("b", Time::from_millis(15)), None);
         assert_eq!(cache.bytes(), 0);
     }

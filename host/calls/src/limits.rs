@@ -1,6 +1,14 @@
-//! The bounds of what one event and one call may take, per tenant. Each has a name that errors and metrics carry.
+//! The bounds of what a tenant, its calls and their events may take. Each has a name ([`Limit`]) that its configuration
+//! key, its metric and the answer of whoever meets it carry.
 
-/// What one event of one call may stage, and how large a call may grow.
+mod names;
+
+pub use names::{Limit, LimitCounters};
+
+use plugboard_sip::bucket::Rate;
+use std::time::Duration;
+
+/// The bounds that the calls core keeps. Those of time, memory and HTTP bodies are kept by the engine and the server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default))]
 pub struct Limits {
@@ -22,6 +30,12 @@ pub struct Limits {
     pub events_at_once: usize,
     /// Calls of the tenant that are up at once, in number.
     pub calls: usize,
+    /// Calls that may come up in a second, in number; as many at once after a rest.
+    pub calls_per_second: u32,
+    /// HTTP requests of the tenant that wait for the guest's answer at once, in number.
+    pub exchanges_waiting: usize,
+    /// How long a call is kept that has no leg, timer or HTTP request and gets no event, in seconds.
+    pub idle_call_seconds: u64,
     /// Bytes that the tenant's cache holds.
     pub cache_bytes: usize,
     /// Breakdowns in a row on one call after which the host ends it, in number.
@@ -40,9 +54,24 @@ impl Default for Limits {
             events_queued_per_call: 64,
             events_at_once: 4,
             calls: 100_000,
+            calls_per_second: 10_000,
+            exchanges_waiting: 1_024,
+            idle_call_seconds: 600,
             cache_bytes: 64 * 1024 * 1024,
             breakdowns_in_a_row: 3,
         }
+    }
+}
+
+impl Limits {
+    /// How often a call may come up.
+    pub fn call_rate(&self) -> Rate {
+        Rate { per_second: self.calls_per_second, burst: self.calls_per_second }
+    }
+
+    /// How long a call is kept that nothing can happen to but a request.
+    pub fn idle_call_time(&self) -> Duration {
+        Duration::from_secs(self.idle_call_seconds)
     }
 }
 

@@ -2,6 +2,7 @@
 //! first with wasmtime, tests implement it natively; the server implements the second from its configuration.
 
 use crate::contract::*;
+use crate::limits::Limit;
 use crate::stage::Stage;
 use plugboard_sip::digest::Secret;
 
@@ -71,6 +72,15 @@ impl Breakdown {
             Self::Deadline(_) => "deadline",
             Self::Limit(_) => "limit",
             Self::Busy(_) => "busy",
+        }
+    }
+
+    /// The tenant's limit that it comes of, if it does.
+    pub fn limit(&self) -> Option<Limit> {
+        match self {
+            Self::Deadline(_) => Some(Limit::EventDeadline),
+            Self::Limit(name) => Limit::named(name),
+            Self::Fault(_) | Self::Trap(_) | Self::Busy(_) => None,
         }
     }
 }

@@ -27,7 +27,7 @@ mod send;
 mod tests;
 
 pub use actor::CallRef;
-pub use answer::{broken, plain};
+pub use answer::{broken, over, plain};
 pub use face::{Face, Faces, NextHop, Way};
 pub use inspect::{CallSummary, LegSummary};
 pub use job::{Finished, Job};
@@ -36,6 +36,7 @@ pub use moving::{Move, MoveError, Moved};
 use crate::chance::Chance;
 use crate::contract::*;
 use crate::history::History;
+use crate::limits::Limit;
 use crate::logic::Logic;
 use crate::tenant::Tenant;
 use actor::{Actor, Origin, Phase, Queued};
@@ -242,10 +243,11 @@ impl Shard {
     }
 
     /// Forgets an HTTP request whose sender has gone or was told that it took too long.
-    pub fn abandon(&mut self, domain: &str, key: &CallKey, exchange: ExchangeId) {
-        let call = self.by_key.get(&(domain.to_owned(), key.clone()));
-        if let Some(actor) = call.and_then(|call| self.actors.get_mut(call)) {
+    pub fn abandon(&mut self, now: Time, domain: &str, key: &CallKey, exchange: ExchangeId) {
+        let Some(call) = self.by_key.get(&(domain.to_owned(), key.clone())).copied() else { return };
+        if let Some(actor) = self.actors.get_mut(&call) {
             actor.exchanges.retain(|open| *open != exchange);
+            self.reschedule(now, call);
         }
     }
 
@@ -356,7 +358,8 @@ impl Shard {
         let full = || actor.queue.len() >= actor.tenant.settings().limits.events_queued_per_call;
         if !ending && full() {
             actor.tenant.counters.events_dropped.add();
-            self.decline(now, call, &queued.event, answer::busy("too many events wait for this call"), out);
+            actor.tenant.counters.limits.reached(Limit::EventsQueuedPerCall);
+            self.decline(now, call, &queued.event, over(Limit::EventsQueuedPerCall), out);
             return;
         }
         actor.queue.push_back(queued);
@@ -371,6 +374,12 @@ impl Shard {
         if let Phase::EndedByHost { until, .. } = actor.phase
             && until <= now
         {
+            self.close(now, call, out);
+            return;
+        }
+        if actor.idle_until().is_some_and(|until| until <= now) {
+            actor.tenant.counters.limits.reached(Limit::IdleCall);
+            actor.tenant.counters.calls_up.subtract();
             self.close(now, call, out);
             return;
         }

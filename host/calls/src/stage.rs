@@ -93,7 +93,9 @@ pub struct Stage {
     bytes: usize,
     log: Vec<LogLine>,
     /// The limit of the event that it went over.
-    broken: Option<&'static str>,
+    broken: Option<Limit>,
+    /// The limits of the call that it met; each once.
+    met: Vec<Limit>,
     answers: RefCell<Answers>,
 }
 
@@ -125,7 +127,15 @@ impl Committed {
 impl Stage {
     /// An empty stage.
     pub fn new(setting: Setting) -> Self {
-        Self { setting, effects: Vec::new(), bytes: 0, log: Vec::new(), answers: RefCell::default(), broken: None }
+        Self {
+            setting,
+            effects: Vec::new(),
+            bytes: 0,
+            log: Vec::new(),
+            broken: None,
+            met: Vec::new(),
+            answers: RefCell::default(),
+        }
     }
 
     /// `sip.call`
@@ -137,7 +147,7 @@ impl Stage {
         }
         check::headers(&invite.headers)?;
         if self.setting.view.legs.len() >= self.setting.limits.legs_per_call {
-            return Err(StageError::OverQuota("legs_per_call"));
+            return Err(self.meet(Limit::LegsPerCall));
         }
         self.room(&invite.headers, &invite.body)?;
         let transaction = self.next_transaction()?;
@@ -255,7 +265,7 @@ impl Stage {
             return Err(StageError::Malformed(format!("a timer runs {TIMER_MS_MAX} ms at most")));
         }
         if self.setting.view.timers >= self.setting.limits.timers_per_call {
-            return Err(StageError::OverQuota("timers_per_call"));
+            return Err(self.meet(Limit::TimersPerCall));
         }
         self.room(&[], &[])?;
         // Counts a replaced timer twice within its event; the next event counts anew.
@@ -353,6 +363,11 @@ impl Stage {
         std::mem::take(&mut self.log)
     }
 
+    /// The limits of the call that kept the guest from something.
+    pub(crate) fn take_met(&mut self) -> Vec<Limit> {
+        std::mem::take(&mut self.met)
+    }
+
     /// What the guest was told that neither the event nor its state holds: an event that is run again must be told
     /// the same.
     pub fn take_answers(&mut self) -> Answers {
@@ -363,10 +378,10 @@ impl Stage {
     pub fn seal(self, outcome: Result<Option<Vec<u8>>, Breakdown>) -> Result<Committed, Breakdown> {
         let state = outcome?;
         if let Some(limit) = self.broken {
-            return Err(Breakdown::Limit(limit));
+            return Err(Breakdown::Limit(limit.name()));
         }
         if state.as_ref().is_some_and(|s| s.len() > self.setting.limits.state_bytes) {
-            return Err(Breakdown::Limit("state_bytes"));
+            return Err(Breakdown::Limit(Limit::StateBytes.name()));
         }
         let View { next_leg, next_transaction, .. } = self.setting.view;
         Ok(Committed { effects: self.effects, state, next_leg, next_transaction })
@@ -381,10 +396,10 @@ impl Stage {
     }
 
     fn next_transaction(&mut self) -> Result<TransactionId, StageError> {
-        let view = &mut self.setting.view;
-        if view.pending >= self.setting.limits.transactions_per_call {
-            return Err(StageError::OverQuota("transactions_per_call"));
+        if self.setting.view.pending >= self.setting.limits.transactions_per_call {
+            return Err(self.meet(Limit::TransactionsPerCall));
         }
+        let view = &mut self.setting.view;
         view.pending += 1;
         view.next_transaction += 1;
         Ok(TransactionId(view.next_transaction - 1))
@@ -393,20 +408,28 @@ impl Stage {
     /// Whether one more effect of this size fits; counts its bytes when it does.
     fn room(&mut self, headers: &[Header], body: &[u8]) -> Result<(), StageError> {
         if self.effects.len() >= self.setting.limits.effects_per_event {
-            return Err(self.break_quota("effects_per_event"));
+            return Err(self.break_quota(Limit::EffectsPerEvent));
         }
         let size = body.len() + headers.iter().map(|h| h.name.len() + h.value.len()).sum::<usize>();
         if self.bytes + size > self.setting.limits.bytes_per_event {
-            return Err(self.break_quota("bytes_per_event"));
+            return Err(self.break_quota(Limit::BytesPerEvent));
         }
         self.bytes += size;
         Ok(())
     }
 
     /// An event that wanted more than it may have is not half committed: nothing of it happens.
-    fn break_quota(&mut self, limit: &'static str) -> StageError {
+    fn break_quota(&mut self, limit: Limit) -> StageError {
         self.broken = Some(limit);
-        StageError::OverQuota(limit)
+        StageError::OverQuota(limit.name())
+    }
+
+    /// The guest is told that the call has as many as it may have; the event goes on.
+    fn meet(&mut self, limit: Limit) -> StageError {
+        if !self.met.contains(&limit) {
+            self.met.push(limit);
+        }
+        StageError::OverQuota(limit.name())
     }
 }
 

@@ -2,14 +2,16 @@
 
 use crate::cache::{Cache, MemoryCache};
 use crate::guest_settings::GuestSettings;
-use crate::limits::Limits;
-use crate::logic::Directory;
+use crate::limits::{Limit, LimitCounters, Limits};
+use crate::logic::{Breakdown, Directory};
 use crate::turns::Turns;
 use arc_swap::{ArcSwap, Guard};
+use plugboard_sip::bucket::Bucket;
+use plugboard_sip::time::Time;
 use plugboard_sip::uri::SipUri;
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// A tenant, for as long as it is configured. What its configuration says may change under its calls: see
 /// [`Tenant::configure`].
@@ -22,6 +24,8 @@ pub struct Tenant {
     pub turns: Turns,
     /// What happened.
     pub counters: TenantCounters,
+    /// Calls that came up lately.
+    placed: Mutex<Bucket>,
     settings: ArcSwap<Settings>,
     removed: AtomicBool,
 }
@@ -54,6 +58,20 @@ pub struct TenantCounters {
     pub events_dropped: Counter,
     /// Calls that the host had to end itself.
     pub calls_ended_by_host: Counter,
+    /// HTTP requests that wait for the guest's answer.
+    pub exchanges_waiting: Counter,
+    /// How often each limit was reached.
+    pub limits: LimitCounters,
+}
+
+impl TenantCounters {
+    /// Counts an event of which nothing happens, and the limit that it met.
+    pub fn broke_down(&self, breakdown: &Breakdown) {
+        self.events_broken.add();
+        if let Some(limit) = breakdown.limit() {
+            self.limits.reached(limit);
+        }
+    }
 }
 
 /// A number that many threads count up.
@@ -82,8 +100,8 @@ impl Tenant {
     pub fn new(domain: String, settings: Settings) -> Arc<Self> {
         let cache = Arc::new(MemoryCache::new(settings.limits.cache_bytes));
         let turns = Turns::new(settings.limits.events_at_once);
-        let (counters, removed) = (TenantCounters::default(), AtomicBool::new(false));
-        Arc::new(Self { domain, cache, turns, counters, settings: ArcSwap::from_pointee(settings), removed })
+        let (counters, placed, removed) = (TenantCounters::default(), Mutex::default(), AtomicBool::new(false));
+        Arc::new(Self { domain, cache, turns, counters, settings: ArcSwap::from_pointee(settings), removed, placed })
     }
 
     /// What its configuration says now. An event takes it once, so that it is the same for the whole event.
@@ -107,6 +125,20 @@ impl Tenant {
     /// Whether it was removed.
     pub fn is_removed(&self) -> bool {
         self.removed.load(Ordering::Acquire)
+    }
+
+    /// Whether one more call may come up now; counts it when it may.
+    ///
+    /// # Errors
+    /// With the limit that is in the way.
+    pub(crate) fn place(&self, now: Time) -> Result<(), Limit> {
+        let limits = &self.settings().limits;
+        if self.counters.calls_up.value() >= limits.calls as u64 {
+            return Err(Limit::Calls);
+        }
+        // The guarded code cannot panic halfway.
+        let mut placed = self.placed.lock().unwrap_or_else(PoisonError::into_inner);
+        if placed.take(now, limits.call_rate()) { Ok(()) } else { Err(Limit::CallsPerSecond) }
     }
 }
 

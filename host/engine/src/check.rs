@@ -96,7 +96,7 @@ mod tests {
     const EMPTY_MODULE: &[u8] = b"\0asm\x01\0\0\0";
 
     fn checked(component: &[u8], bytes_max: usize) -> Result<(), Error> {
-        check(component, bytes_max, Grant { wasi: false, memory_bytes: 0 })
+        check(component, bytes_max, Grant { wasi: false, memory_bytes: 0, event_deadline: std::time::Duration::ZERO })
     }
 
     #[test]

@@ -61,7 +61,8 @@ impl Engine {
     /// # Errors
     /// The first five of [`Error`]: all of them the component's fault.
     pub fn check(&self, component: Vec<u8>) -> Result<Checked, Error> {
-        self.check_with(component, Grant { wasi: false, memory_bytes: self.limits().memory_bytes })
+        let EngineLimits { memory_bytes, event_deadline, .. } = *self.limits();
+        self.check_with(component, Grant { wasi: false, memory_bytes, event_deadline })
     }
 
     /// As [`check`](Self::check), for a tenant that grants more, or less.

@@ -28,7 +28,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 pub(crate) struct Instances {
     pub(crate) engine: Engine,
     component: CallControllerPre<Visit>,
-    grant: Grant,
+    pub(crate) grant: Grant,
     idle: Mutex<Vec<Instance>>,
     /// Idle and lent ones.
     alive: AtomicUsize,

@@ -114,7 +114,7 @@ impl Compiled {
     /// # Errors
     /// [`Error::DescribeFailed`], [`Error::DescribeUnstable`] and [`Error::DescribeInvalid`], all the component's fault.
     pub fn try_out(self) -> Result<Tried, Error> {
-        let deadline = self.engine.limits().event_deadline;
+        let deadline = self.grant.event_deadline;
         let engine = self.engine.clone();
         let _running = engine.shared().ticker.enter();
         let instances = Instances::new(self.engine.clone(), self.component.clone(), self.grant);

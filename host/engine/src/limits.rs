@@ -18,7 +18,8 @@ pub struct EngineLimits {
     pub stack_bytes: usize,
     /// What the guest may hand over in one call of an import, or as one result, in bytes of host memory.
     pub transfer_bytes: usize,
-    /// Processor time for one event; by the clock twice as long, the making of an instance included.
+    /// Processor time for one event, where a [`Grant`] does not say otherwise; by the clock twice as long, the making of
+    /// an instance included.
     pub event_deadline: Duration,
     /// Events after which an instance is replaced, in number.
     pub events_per_instance: u32,
@@ -55,6 +56,8 @@ pub struct Grant {
     pub wasi: bool,
     /// Linear memory of one instance, in bytes; at most [`MEMORY_BYTES_MAX`].
     pub memory_bytes: usize,
+    /// Processor time for one event, as [`EngineLimits::event_deadline`].
+    pub event_deadline: Duration,
 }
 
 /// Most memory that an instance can have, whatever is granted, in bytes.

@@ -92,7 +92,7 @@ impl Version {
     ) -> (Option<Stage>, Result<T, Breakdown>) {
         let engine = &self.instances.engine;
         let _running = engine.shared().ticker.enter();
-        let allowance = Allowance::new(engine.limits().event_deadline);
+        let allowance = Allowance::new(self.instances.grant.event_deadline);
         let mut lease = match self.instances.take(allowance) {
             Ok(lease) => lease,
             Err(breakdown) => return (stage, Err(breakdown)),

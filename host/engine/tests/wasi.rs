@@ -6,6 +6,7 @@ use plugboard_calls::contract::LogLevel;
 use plugboard_calls::logic::{Breakdown, Logic};
 use plugboard_engine::{Engine, EngineLimits, Error, Grant, Version};
 use std::sync::Arc;
+use std::time::Duration;
 use support::*;
 
 fn engine() -> Engine {
@@ -13,7 +14,7 @@ fn engine() -> Engine {
 }
 
 fn granted(engine: &Engine) -> Arc<Version> {
-    let grant = Grant { wasi: true, memory_bytes: 32 << 20 };
+    let grant = Grant { wasi: true, memory_bytes: 32 << 20, event_deadline: Duration::from_millis(50) };
     let checked = engine.check_with(component("wasi"), grant).expect("it imports what is granted");
     checked.compile().and_then(|compiled| compiled.try_out()).expect("it runs").version(&[0; 32])
 }
@@ -90,7 +91,7 @@ fn handles_are_bounded() {
 #[test]
 fn memory_is_what_the_tenant_grants() {
     let engine = engine();
-    let tiny = Grant { wasi: true, memory_bytes: 64 << 10 };
+    let tiny = Grant { wasi: true, memory_bytes: 64 << 10, event_deadline: Duration::from_millis(50) };
     let compiled = engine.check_with(component("wasi"), tiny).and_then(|checked| checked.compile());
     let Err(error) = compiled.and_then(|compiled| compiled.try_out()) else { panic!("it has no room to run") };
     assert!(matches!(error, Error::DescribeFailed(Breakdown::Limit("memory_bytes"))), "{error}");
@@ -98,7 +99,7 @@ fn memory_is_what_the_tenant_grants() {
 
 #[test]
 fn wasi_alone_is_granted() {
-    let grant = Grant { wasi: true, memory_bytes: 32 << 20 };
+    let grant = Grant { wasi: true, memory_bytes: 32 << 20, event_deadline: Duration::from_millis(50) };
     let Err(error) = engine().check_with(component("foreign_import"), grant) else { panic!("it was let in") };
     assert!(matches!(&error, Error::ForeignImports { names } if names.len() == 1), "{error}");
     assert!(!error.to_string().contains("wasi = true"), "{error}");

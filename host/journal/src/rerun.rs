@@ -189,7 +189,9 @@ impl Cache for Told {
         }
     }
 
-    fn put(&self, _: &str, _: Vec<u8>, _: Time, _: Time) {}
+    fn put(&self, _: &str, _: Vec<u8>, _: Time, _: Time) -> usize {
+        0
+    }
 
     fn remove(&self, _: &str) {}
 }

@@ -21,8 +21,9 @@ use crate::deploy::Newcomers;
 use parking::Alarm;
 use plugboard_calls::chance::Chance;
 use plugboard_calls::contract::*;
+use plugboard_calls::limits::Limit;
 use plugboard_calls::logic::{Logic, Routed};
-use plugboard_calls::shard::{self, Arrival, Shard, ShardConfig, broken, plain};
+use plugboard_calls::shard::{self, Arrival, Shard, ShardConfig, broken, over, plain};
 use plugboard_calls::stage::{Setting, Stage, View};
 use plugboard_calls::tenant::Tenant;
 use plugboard_journal::Journal;
@@ -160,6 +161,10 @@ impl Switch {
         principal: Principal,
         request: HttpRequest,
     ) -> HttpResponse {
+        let Some(_place) = Place::take(tenant) else {
+            tenant.counters.limits.reached(Limit::ExchangesWaiting);
+            return over(Limit::ExchangesWaiting);
+        };
         let (logic, key) = match self.choose(tenant, newcomers, &principal, &request) {
             Ok(chosen) => chosen,
             Err(answer) => return answer,
@@ -167,17 +172,14 @@ impl Switch {
         let exchange = ExchangeId(self.next_exchange.fetch_add(1, Ordering::Relaxed));
         let (sender, receiver) = oneshot::channel();
         lock(&self.waiting).insert(exchange, sender);
+        let _waits = Waits { switch: self, tenant, key: key.clone(), exchange };
         let index = self.shard_for(&tenant.domain, &key);
-        let arrival = Arrival { tenant: tenant.clone(), logic, key: key.clone(), principal, exchange, request };
+        let arrival = Arrival { tenant: tenant.clone(), logic, key, principal, exchange, request };
         self.with_shard(index, |shard, now, out| shard.http(now, arrival, out));
         match tokio::time::timeout(ANSWER_TIME_MAX, receiver).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(_)) => plain(500, "the call controller has no answer", false),
-            Err(_) => {
-                lock(&self.waiting).remove(&exchange);
-                self.with_shard(index, |shard, _, _| shard.abandon(&tenant.domain, &key, exchange));
-                plain(504, "the call controller did not answer in time", false)
-            }
+            Err(_) => plain(504, "the call controller did not answer in time", false),
         }
     }
 
@@ -267,7 +269,7 @@ impl Switch {
             Ok(Routed::Call(key)) => Ok(key),
             Ok(Routed::Answer(answer)) => Err(answer),
             Err(breakdown) => {
-                tenant.counters.events_broken.add();
+                tenant.counters.broke_down(&breakdown);
                 tracing::warn!(tenant = tenant.domain, %breakdown, "the controller could not route a request");
                 Err(broken(&breakdown))
             }
@@ -282,6 +284,43 @@ impl Switch {
     fn shard_of(&self, id: Option<&str>, otherwise: &[u8]) -> u8 {
         let ours = id.and_then(shard::shard_of).filter(|index| *index < SHARDS);
         ours.unwrap_or_else(|| (self.hasher.hash_one(otherwise) % u64::from(SHARDS)) as u8)
+    }
+}
+
+/// One of the places that a tenant has for requests that wait for an answer.
+struct Place<'t>(&'t Tenant);
+
+impl<'t> Place<'t> {
+    fn take(tenant: &'t Tenant) -> Option<Self> {
+        let waiting = &tenant.counters.exchanges_waiting;
+        waiting.add();
+        let place = Self(tenant);
+        (waiting.value() <= tenant.settings().limits.exchanges_waiting as u64).then_some(place)
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.0.counters.exchanges_waiting.subtract();
+    }
+}
+
+/// An exchange that waits for its answer. When it ends without one, because it took too long or because the client
+/// went away, nothing is left of it.
+struct Waits<'s> {
+    switch: &'s Arc<Switch>,
+    tenant: &'s Tenant,
+    key: CallKey,
+    exchange: ExchangeId,
+}
+
+impl Drop for Waits<'_> {
+    fn drop(&mut self) {
+        if lock(&self.switch.waiting).remove(&self.exchange).is_some() {
+            let Self { switch, tenant, key, exchange } = self;
+            let index = switch.shard_for(&tenant.domain, key);
+            switch.with_shard(index, |shard, now, _| shard.abandon(now, &tenant.domain, key, *exchange));
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 mod common;
 
 use common::{Served, get, said, said_kept};
+use plugboard_calls::limits::Limit;
 use plugboard_server::config::HttpLimits;
 use serde_json::Value;
 use std::collections::HashSet;
@@ -121,5 +122,9 @@ async fn metrics_are_in_the_format_of_prometheus() {
         "plugboard_version_live{tenant=\"two.test\",id=\"id-echo\",name=\"echo\",version=\"1\"} 1",
     ] {
         assert!(answer.body.lines().any(|line| line == expected), "{expected} in\n{}", answer.body);
+    }
+    for limit in Limit::ALL {
+        let sample = format!("plugboard_limit_reached_total{{tenant=\"two.test\",limit=\"{}\"}} 0", limit.name());
+        assert!(answer.body.lines().any(|line| line == sample), "{sample}");
     }
 }

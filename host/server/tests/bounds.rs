@@ -82,7 +82,10 @@ async fn a_body_is_bounded_announced_or_not() {
     let fits = said(served.tls("http/1.1").await, &post("Content-Length: 1000\r\n", &"x".repeat(1000))).await;
     assert_eq!(fits.status, 200);
     let announced = said(served.tls("http/1.1").await, &post("Content-Length: 1001\r\n", "")).await;
-    assert_eq!((announced.status, announced.body.trim_end()), (413, "the body is larger than 1000 bytes"));
+    assert_eq!(
+        (announced.status, announced.body.trim_end()),
+        (413, "the body is larger than 1000 bytes (body_bytes_max)")
+    );
     let chunked = format!("3e9\r\n{}\r\n0\r\n\r\n", "x".repeat(1001));
     let found_out = said(served.tls("http/1.1").await, &post("Transfer-Encoding: chunked\r\n", &chunked)).await;
     assert_eq!(found_out.status, 413);

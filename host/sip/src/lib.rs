@@ -19,6 +19,7 @@
 #![forbid(unsafe_code)]
 
 pub mod admit;
+pub mod bucket;
 pub mod connections;
 pub mod cseq;
 pub mod digest;

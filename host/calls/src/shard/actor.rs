@@ -59,6 +59,8 @@ pub(super) struct Actor {
     pub hops: MaxForwards,
     pub history: History,
     pub since: Time,
+    /// When the last event began.
+    pub last_event: Time,
     /// Events that were begun, in number.
     pub begun: u64,
     /// The entry of this actor in the shard's schedule.
@@ -139,6 +141,7 @@ impl Actor {
             hops: MaxForwards::DEFAULT,
             history: History::default(),
             since,
+            last_event: since,
             begun: 0,
             wake: None,
         }
@@ -207,7 +210,13 @@ impl Actor {
             Phase::EndedByHost { until, .. } => Some(until),
             _ => None,
         };
-        timers.chain(acks).chain(end).chain(self.retry_at).min()
+        timers.chain(acks).chain(end).chain(self.retry_at).chain(self.idle_until()).min()
+    }
+
+    /// When the call is given up, if nothing can happen to it any more but a request that names it.
+    pub fn idle_until(&self) -> Option<Time> {
+        let is_idle = self.is_live() && self.timers.is_empty() && self.is_settled();
+        is_idle.then(|| self.last_event + self.tenant.settings().limits.idle_call_time())
     }
 
     /// What an event may refer to.

@@ -5,6 +5,7 @@ use super::face::is_secure;
 use super::{Output, Shard};
 use crate::contract::*;
 use crate::history::What;
+use crate::limits::Limit;
 use crate::logic::Breakdown;
 use plugboard_sip::message::{HeaderName, Method, Request, Response, Status};
 use plugboard_sip::time::Time;
@@ -160,13 +161,29 @@ pub fn broken(breakdown: &Breakdown) -> HttpResponse {
     match breakdown {
         Breakdown::Fault(_) => plain(500, "the call controller could not handle the request", false),
         Breakdown::Trap(_) => plain(500, "the call controller crashed", false),
-        Breakdown::Limit("calls") => plain(503, "too many calls are up", true),
-        Breakdown::Limit(limit) => {
-            plain(500, format_args!("the call controller went over its limit of {limit}"), false)
-        }
-        Breakdown::Deadline(_) => plain(503, "the call controller took too long", true),
+        Breakdown::Limit(name) => Limit::named(name).map_or_else(|| over_named(name), over),
+        Breakdown::Deadline(_) => over(Limit::EventDeadline),
         Breakdown::Busy(_) => plain(503, "the call controller is busy", true),
     }
+}
+
+/// What the caller hears when a limit of the tenant is in the way: 429 when the tenant asks too often, 503 when it has
+/// as much as it may have; in both cases a line that names the limit, and when to ask again.
+pub fn over(limit: Limit) -> HttpResponse {
+    let name = limit.name();
+    let why = match limit {
+        Limit::CallsPerSecond => return plain(429, format_args!("too many calls in a second ({name})"), true),
+        Limit::Calls => "too many calls are up",
+        Limit::ExchangesWaiting => "too many requests wait for an answer",
+        Limit::EventsQueuedPerCall => "too many events wait for this call",
+        Limit::EventDeadline => "the call controller took too long",
+        _ => return over_named(name),
+    };
+    plain(503, format_args!("{why} ({name})"), true)
+}
+
+fn over_named(name: &str) -> HttpResponse {
+    plain(503, format_args!("the call controller went over its limit of {name}"), true)
 }
 
 /// An answer of the host: one line of text, with Retry-After when asking again may help.

@@ -4,6 +4,7 @@
 use super::actor::{CallRef, Queued};
 use super::{Output, Shard, answer};
 use crate::contract::*;
+use crate::limits::Limit;
 use crate::logic::Breakdown;
 use plugboard_sip::time::Time;
 use std::time::Duration;
@@ -23,7 +24,7 @@ impl Shard {
         out: &mut Vec<Output>,
     ) {
         let Some(actor) = self.actors.get_mut(&call) else { return };
-        actor.tenant.counters.events_broken.add();
+        actor.tenant.counters.broke_down(&breakdown);
         if actor.state.is_none() {
             // The call never came up.
             self.decline(now, call, &queued.event, answer::broken(&breakdown), out);
@@ -42,6 +43,7 @@ impl Shard {
             _ => {
                 actor.breakdowns += 1;
                 if actor.breakdowns >= actor.tenant.settings().limits.breakdowns_in_a_row {
+                    actor.tenant.counters.limits.reached(Limit::BreakdownsInARow);
                     self.end_by_host(now, call, EndingReason::Faulty, out);
                     return;
                 }

@@ -8,6 +8,7 @@ use super::leg::{Farewell, Leg, LegState, Progress, Sent};
 use super::{Output, Owner, Shard};
 use crate::contract::*;
 use crate::effect::Effect;
+use crate::limits::Limit;
 use crate::logic::Breakdown;
 use crate::record::Settled;
 use crate::stage::Committed;
@@ -31,7 +32,7 @@ impl Shard {
             return Settled::Overtaken;
         }
         let handled = outcome.is_ok();
-        let outcome = outcome.and_then(|committed| admit(actor, state_before.is_none(), committed));
+        let outcome = outcome.and_then(|committed| admit(now, actor, state_before.is_none(), committed));
         match outcome {
             Ok(committed) => {
                 self.commit(now, call, state_before, &queued, committed, out);
@@ -135,7 +136,9 @@ impl Shard {
             Effect::ActAs { user } => actor.agent = Some(user),
             Effect::CachePut { key, value, ttl_seconds } => {
                 let expires = now + Duration::from_secs(u64::from(ttl_seconds));
-                actor.tenant.cache.put(&key, value, expires, now);
+                if actor.tenant.cache.put(&key, value, expires, now) > 0 {
+                    actor.tenant.counters.limits.reached(Limit::CacheBytes);
+                }
             }
             Effect::CacheRemove { key } => actor.tenant.cache.remove(&key),
             _ => {}
@@ -223,11 +226,9 @@ impl Shard {
 }
 
 /// Whether a call may come up at all, now that the guest wants it to.
-fn admit(actor: &Actor, new: bool, committed: Committed) -> Result<Committed, Breakdown> {
-    let tenant = &actor.tenant;
-    let full = || tenant.counters.calls_up.value() >= tenant.settings().limits.calls as u64;
-    if new && committed.state.is_some() && full() {
-        return Err(Breakdown::Limit("calls"));
+fn admit(now: Time, actor: &Actor, new: bool, committed: Committed) -> Result<Committed, Breakdown> {
+    if new && committed.state.is_some() {
+        actor.tenant.place(now).map_err(|limit| Breakdown::Limit(limit.name()))?;
     }
     Ok(committed)
 }

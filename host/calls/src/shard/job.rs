@@ -58,6 +58,7 @@ impl Job {
         let Self { call, tenant, logic, context, state, queued, begun, given, stage } = self;
         let (mut stage, outcome) = logic.handle(&context, state.as_deref(), &queued.event, stage);
         let (log, answers) = (stage.take_log(), stage.take_answers());
+        stage.take_met().into_iter().for_each(|limit| tenant.counters.limits.reached(limit));
         let (state_before, outcome) = (state, stage.seal(outcome));
         Finished { call, state_before, queued, begun, outcome, log, tenant, logic, context, given, answers }
     }
@@ -140,6 +141,7 @@ impl Shard {
             _ => None,
         };
         actor.running = true;
+        actor.last_event = now;
         actor.begun += 1;
         let context = Context {
             key: actor.key.clone(),

@@ -2,6 +2,7 @@
 
 mod bench;
 mod late;
+mod limits;
 
 use super::*;
 use crate::logic::Breakdown;

@@ -2,6 +2,7 @@
 
 use super::Admin;
 use crate::switch::Counters;
+use plugboard_calls::limits::Limit;
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -12,6 +13,7 @@ pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 pub(super) fn text(admin: &Admin) -> String {
     let mut out = Exposition::default();
     tenants(admin, &mut out);
+    limits(admin, &mut out);
     versions(admin, &mut out);
     listeners(admin, &mut out);
     logins(admin, &mut out);
@@ -50,9 +52,12 @@ impl Exposition {
 fn tenants(admin: &Admin, out: &mut Exposition) {
     use plugboard_calls::tenant::TenantCounters;
     type Read = fn(&TenantCounters) -> u64;
-    let families: [(&str, &str, &str, Read); 6] = [
+    let families: [(&str, &str, &str, Read); 7] = [
         ("plugboard_calls_placed_total", "counter", "Calls that were placed.", |c| c.calls_placed.value()),
         ("plugboard_calls_up", "gauge", "Calls that are up.", |c| c.calls_up.value()),
+        ("plugboard_exchanges_waiting", "gauge", "HTTP requests that wait for the guest's answer.", |c| {
+            c.exchanges_waiting.value()
+        }),
         ("plugboard_events_committed_total", "counter", "Events that were committed.", |c| c.events_committed.value()),
         ("plugboard_events_broken_total", "counter", "Events of which nothing happened.", |c| c.events_broken.value()),
         ("plugboard_events_dropped_total", "counter", "Events for which a queue was full.", |c| {
@@ -66,6 +71,17 @@ fn tenants(admin: &Admin, out: &mut Exposition) {
         out.family(name, kind, help);
         for tenant in admin.tenants.iter() {
             out.sample(name, &[("tenant", tenant.domain())], read(&tenant.core.counters));
+        }
+    }
+}
+
+fn limits(admin: &Admin, out: &mut Exposition) {
+    let name = "plugboard_limit_reached_total";
+    out.family(name, "counter", "How often a tenant met one of its limits.");
+    for tenant in admin.tenants.iter() {
+        for limit in Limit::ALL {
+            let labels = [("tenant", tenant.domain()), ("limit", limit.name())];
+            out.sample(name, &labels, tenant.core.counters.limits.count(limit));
         }
     }
 }

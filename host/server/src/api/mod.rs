@@ -8,13 +8,14 @@ pub use exchange::{from_guest, to_guest};
 use crate::answer::{Answered, plain};
 use crate::auth::{Asked, Authenticator, Door, Refusal, agents_of};
 use crate::config::HttpLimits;
-use crate::listen::{Answer, Handler, read_body};
+use crate::listen::{Answer, BodyError, Handler, read_body};
 use crate::switch::Switch;
 use crate::tenants::{Tenant, Tenants};
 use http::header::{AUTHORIZATION, HOST, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{Request, StatusCode};
 use hyper::body::Incoming;
 use plugboard_calls::contract::Principal;
+use plugboard_calls::limits::Limit;
 use plugboard_net::clock::Clock;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -105,10 +106,16 @@ pub async fn answer_for(
     limits: &HttpLimits,
 ) -> Answered {
     let (parts, body) = request.into_parts();
-    let body = read_body(Request::from_parts(parts.clone(), body), limits.body_bytes_max, limits.body_timeout).await;
+    let bytes_max = tenant.body_bytes_max.unwrap_or(limits.body_bytes_max);
+    let body = read_body(Request::from_parts(parts.clone(), body), bytes_max, limits.body_timeout).await;
     let body = match body {
         Ok(body) => body,
-        Err(error) => return plain(error.status(), &error.to_string()),
+        Err(error) => {
+            if matches!(error, BodyError::TooLarge(_)) {
+                tenant.core.counters.limits.reached(Limit::BodyBytes);
+            }
+            return plain(error.status(), &error.to_string());
+        }
     };
     let newcomers = tenant.deployments.newcomers();
     let response = switch.http(&tenant.core, &newcomers, principal, to_guest(&parts, body)).await;

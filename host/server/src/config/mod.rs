@@ -49,13 +49,13 @@
 //! hosts = ["pbx.example.com"]           # HTTP Host names; the first tenant answers for any other
 //! controller = "guests/mine.wasm"       # omitted: the built-in controller
 //! wasi = true                           # its components may import WASI 0.2, as those of other languages do
-//! memory_bytes = 67108864               # in place of [engine] memory_bytes; by default at least this with wasi
 //! outbound_proxy = "sip:127.0.0.1:5080;transport=udp"
 //! trusted = ["10.0.0.0/8"]              # networks that need no PIN on the HTTPS listener
 //! cors_origins = ["https://portal.example.com"]   # browser pages that may ask; none by default
 //!
 //! [tenants."example.com".limits]
-//! calls = 100000                        # see `plugboard_calls::limits::Limits` for the others
+//! calls = 100000                        # the table in the README has them all
+//! memory_bytes = 67108864               # in place of [engine] memory_bytes; by default at least this with wasi
 //!
 //! [tenants."example.com".settings]       # what its controller reads, whatever that knows; no secrets
 //! greeting = "hello"                    # a text, a number, true or false
@@ -68,6 +68,7 @@
 //! ```
 
 mod error;
+mod limits;
 mod read;
 mod table;
 #[cfg(test)]
@@ -228,6 +229,10 @@ pub struct TenantConfig {
     /// How much memory an instance of its call logic may have, in bytes; none: as `[engine]` says, or what an
     /// interpreter needs where `wasi` is set.
     pub memory_bytes: Option<usize>,
+    /// How long one event may take; none: as `[engine]` says.
+    pub event_deadline: Option<Duration>,
+    /// Largest body of a request, in bytes; none: as `[http]` says.
+    pub body_bytes_max: Option<usize>,
     /// Where requests outside a dialog go.
     pub outbound_proxy: Option<SipUri>,
     /// Networks that need no PIN on the HTTPS listener.

@@ -1,6 +1,7 @@
 //! The sections of the file, one function each.
 
 use super::error::ConfigError;
+use super::limits;
 use super::table::{Problems, Table, Value};
 use super::*;
 use plugboard_sip::text::Text;
@@ -11,8 +12,6 @@ use toml::de::DeTable;
 const NAME_BYTES_MAX: usize = 128;
 /// Longest time that can be configured, in seconds.
 const SECONDS_MAX: u64 = 3_600;
-/// What an instance of call logic may be given; no more than [`plugboard_engine::MEMORY_BYTES_MAX`].
-const MEMORY_BYTES: std::ops::RangeInclusive<u64> = 1_048_576..=268_435_456;
 
 /// The whole file.
 pub(super) fn config(file: &Path, text: &str) -> Result<Config, ConfigError> {
@@ -48,10 +47,10 @@ fn whole(file: &Path, folder: &Path, mut root: Table<'_>) -> Config {
 }
 
 fn http(table: Option<Table<'_>>, folder: &Path) -> HttpConfig {
-    let mut limits = HttpLimits::default();
+    let mut http = HttpLimits::default();
     let (https, digest, admin) = (local("0.0.0.0", 6666), local("0.0.0.0", 6667), local("127.0.0.1", 6668));
     let Some(mut table) = table else {
-        return HttpConfig { https: Some(https), certificate: None, digest: Some(digest), admin, limits };
+        return HttpConfig { https: Some(https), certificate: None, digest: Some(digest), admin, limits: http };
     };
     let listener = |text: &str| match text {
         "off" => Some(None),
@@ -62,15 +61,15 @@ fn http(table: Option<Table<'_>>, folder: &Path) -> HttpConfig {
     let admin = table.text("admin", "write admin = \"127.0.0.1:6668\"", |text| text.parse().ok()).unwrap_or(admin);
     let certificate = certificate(&mut table, folder);
     let standard = HttpLimits::default();
-    limits.handshake_timeout = seconds(&mut table, "handshake_timeout_seconds", standard.handshake_timeout.as_secs());
-    limits.header_timeout = seconds(&mut table, "header_timeout_seconds", standard.header_timeout.as_secs());
-    limits.body_timeout = seconds(&mut table, "body_timeout_seconds", standard.body_timeout.as_secs());
-    limits.idle_timeout = seconds(&mut table, "idle_timeout_seconds", standard.idle_timeout.as_secs());
-    number(&mut table, "header_bytes_max", 8_192..=1_048_576, &mut limits.header_bytes_max);
-    number(&mut table, "body_bytes_max", 0..=16_777_216, &mut limits.body_bytes_max);
-    number(&mut table, "connections_max", 1..=1_000_000, &mut limits.connections_max);
+    http.handshake_timeout = seconds(&mut table, "handshake_timeout_seconds", standard.handshake_timeout.as_secs());
+    http.header_timeout = seconds(&mut table, "header_timeout_seconds", standard.header_timeout.as_secs());
+    http.body_timeout = seconds(&mut table, "body_timeout_seconds", standard.body_timeout.as_secs());
+    http.idle_timeout = seconds(&mut table, "idle_timeout_seconds", standard.idle_timeout.as_secs());
+    number(&mut table, "header_bytes_max", 8_192..=1_048_576, &mut http.header_bytes_max);
+    number(&mut table, "body_bytes_max", limits::BODY_BYTES, &mut http.body_bytes_max);
+    number(&mut table, "connections_max", 1..=1_000_000, &mut http.connections_max);
     table.finish();
-    HttpConfig { https, certificate, digest, admin, limits }
+    HttpConfig { https, certificate, digest, admin, limits: http }
 }
 
 impl Default for HttpLimits {
@@ -165,10 +164,10 @@ fn certificate(table: &mut Table<'_>, folder: &Path) -> Option<CertificateFiles>
 fn engine(table: Option<Table<'_>>) -> EngineConfig {
     let mut engine = EngineConfig::default();
     let Some(mut table) = table else { return engine };
-    if let Some(ms) = table.number("event_deadline_ms", 5..=10_000) {
+    if let Some(ms) = table.number("event_deadline_ms", limits::DEADLINE_MS) {
         engine.event_deadline = Duration::from_millis(ms);
     }
-    number(&mut table, "memory_bytes", MEMORY_BYTES, &mut engine.memory_bytes);
+    number(&mut table, "memory_bytes", limits::MEMORY_BYTES, &mut engine.memory_bytes);
     table.finish();
     engine
 }
@@ -244,7 +243,6 @@ fn tenant(domain: String, value: &Value<'_>, folder: &Path) -> Option<TenantConf
         Some(folder.join(text))
     });
     let wasi = table.flag("wasi").unwrap_or(false);
-    let memory_bytes = table.number("memory_bytes", MEMORY_BYTES).and_then(|bytes| usize::try_from(bytes).ok());
     let outbound_proxy =
         table.text("outbound_proxy", "write a SIP URI: outbound_proxy = \"sip:127.0.0.1:5080\"", proxy);
     let trusted = table.texts("trusted", "write networks: trusted = [\"10.0.0.0/8\", \"::1\"]", network);
@@ -255,7 +253,9 @@ fn tenant(domain: String, value: &Value<'_>, folder: &Path) -> Option<TenantConf
         hosts: hosts.unwrap_or_default(),
         controller,
         wasi,
-        memory_bytes,
+        memory_bytes: None,
+        event_deadline: None,
+        body_bytes_max: None,
         outbound_proxy,
         trusted: trusted.unwrap_or_default(),
         cors_origins: cors_origins.unwrap_or_default(),
@@ -264,7 +264,7 @@ fn tenant(domain: String, value: &Value<'_>, folder: &Path) -> Option<TenantConf
         users: Vec::new(),
     };
     if let Some(table) = table.table("limits") {
-        limits(table, &mut tenant.limits);
+        limits::read(table, &mut tenant);
     }
     if let Some(table) = table.table("settings") {
         settings(table, &mut tenant.settings);
@@ -274,20 +274,6 @@ fn tenant(domain: String, value: &Value<'_>, folder: &Path) -> Option<TenantConf
     }
     table.finish();
     Some(tenant)
-}
-
-fn limits(mut table: Table<'_>, limits: &mut Limits) {
-    number(&mut table, "effects_per_event", 1..=10_000, &mut limits.effects_per_event);
-    number(&mut table, "bytes_per_event", 1..=16_777_216, &mut limits.bytes_per_event);
-    number(&mut table, "state_bytes", 1..=1_048_576, &mut limits.state_bytes);
-    number(&mut table, "legs_per_call", 1..=1_000, &mut limits.legs_per_call);
-    number(&mut table, "transactions_per_call", 1..=10_000, &mut limits.transactions_per_call);
-    number(&mut table, "timers_per_call", 1..=1_000, &mut limits.timers_per_call);
-    number(&mut table, "events_queued_per_call", 1..=10_000, &mut limits.events_queued_per_call);
-    number(&mut table, "calls", 1..=10_000_000, &mut limits.calls);
-    number(&mut table, "cache_bytes", 0..=68_719_476_736, &mut limits.cache_bytes);
-    number(&mut table, "breakdowns_in_a_row", 1..=1_000, &mut limits.breakdowns_in_a_row);
-    table.finish();
 }
 
 fn settings(table: Table<'_>, settings: &mut GuestSettings) {
@@ -370,7 +356,7 @@ fn seconds(table: &mut Table<'_>, key: &'static str, standard: u64) -> Duration 
     Duration::from_secs(table.number(key, 1..=SECONDS_MAX).unwrap_or(standard))
 }
 
-fn number<N: TryFrom<u64>>(
+pub(super) fn number<N: TryFrom<u64>>(
     table: &mut Table<'_>,
     key: &'static str,
     range: std::ops::RangeInclusive<u64>,

@@ -1,4 +1,5 @@
 use super::*;
+use plugboard_calls::limits::Limit;
 
 const WHOLE: &str = r#"
 state_dir = "state"
@@ -39,7 +40,6 @@ level = "debug"
 hosts = ["PBX.example.com"]
 controller = "mine.wasm"
 wasi = true
-memory_bytes = 33554432
 outbound_proxy = "sip:127.0.0.1:5080;transport=udp"
 trusted = ["10.0.0.0/8", "192.0.2.1"]
 cors_origins = ["https://portal.example.com:8443"]
@@ -47,6 +47,9 @@ cors_origins = ["https://portal.example.com:8443"]
 [tenants."Example.com".limits]
 calls = 10
 state_bytes = 4096
+memory_bytes = 33554432
+event_deadline_ms = 30
+body_bytes_max = 2000
 
 [tenants."Example.com".settings]
 greeting = ""
@@ -109,8 +112,9 @@ fn a_whole_file_is_read() {
     assert_eq!(config.sip, sip);
     let engine = EngineConfig { event_deadline: Duration::from_millis(20), memory_bytes: 2_000_000 };
     assert_eq!(config.engine, engine);
-    let granted = config.tenants.iter().map(|tenant| (tenant.wasi, tenant.memory_bytes));
-    assert_eq!(granted.collect::<Vec<_>>(), [(true, Some(33_554_432)), (false, None)]);
+    let granted = config.tenants.iter().map(|of| (of.wasi, of.memory_bytes, of.event_deadline, of.body_bytes_max));
+    let first = (true, Some(33_554_432), Some(Duration::from_millis(30)), Some(2_000));
+    assert_eq!(granted.collect::<Vec<_>>(), [first, (false, None, None, None)]);
     let settings = &config.tenants[0].settings;
     let set = ["greeting", "ring_seconds", "share", "loud", "mask", "other"].map(|name| settings.get(name));
     assert_eq!(set, [Some(""), Some("30"), Some("0.5"), Some("true"), Some("255"), None]);
@@ -278,5 +282,40 @@ fn settings_are_plain_values_within_bounds() {
     assert_eq!(problems.len(), told.len(), "{problems:?}");
     for (problem, told) in problems.iter().zip(told) {
         assert!(problem.contains(told), "{problem}");
+    }
+}
+
+/// The table of limits in the README: name and default, as they stand there.
+fn documented() -> Vec<(String, String)> {
+    let readme = include_str!("../../../../README.md");
+    let (_, table) = readme.split_once("| limit | default |").expect("the README has the table");
+    let rows = table.lines().skip(2).take_while(|line| line.starts_with('|'));
+    let cell = |row: &str, n| row.split('|').nth(n).unwrap_or_default().trim().trim_matches('`').to_owned();
+    rows.map(|row| (cell(row, 1), cell(row, 2))).collect()
+}
+
+#[test]
+fn every_limit_is_documented_and_can_be_set() {
+    let names: Vec<String> = documented().into_iter().map(|(name, _)| name).collect();
+    assert_eq!(names, Limit::ALL.map(Limit::name), "the README names each limit, in the order of the list");
+    for name in names {
+        let text = format!("[tenants.\"example.com\".limits]\n{name} = 1\n");
+        // 1 may be too small; but a key that is not known is refused in other words.
+        let refused = parse(&text).err().map(|error| error.to_string()).unwrap_or_default();
+        assert!(!refused.contains("no such key"), "{name}: {refused}");
+    }
+}
+
+#[test]
+fn the_documented_defaults_are_the_defaults() {
+    for (name, default) in documented() {
+        let text = format!("[tenants.\"a.test\".limits]\n{name} = {}\n", default.replace(',', ""));
+        let [set, standard] = [&text, "[tenants.\"a.test\"]\n"].map(|text| parse(text).expect("valid"));
+        let (set, unset) = (&set.tenants[0], &standard.tenants[0]);
+        assert_eq!(set.limits, unset.limits, "{name}");
+        let http = &standard.http.limits;
+        assert_eq!(set.memory_bytes.unwrap_or(standard.engine.memory_bytes), standard.engine.memory_bytes);
+        assert_eq!(set.event_deadline.unwrap_or(standard.engine.event_deadline), standard.engine.event_deadline);
+        assert_eq!(set.body_bytes_max.unwrap_or(http.body_bytes_max), http.body_bytes_max);
     }
 }

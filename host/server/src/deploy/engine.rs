@@ -7,6 +7,7 @@ use plugboard_calls::contract::Description;
 use plugboard_engine::{Engine, EngineLimits, Error, Grant, Tried, Version};
 use sha2::{Digest as _, Sha256};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Where compiled components are kept within the state folder.
 const COMPILED: &str = "compiled";
@@ -48,7 +49,7 @@ pub fn load_alone(config: &EngineConfig, wasi: bool, component: Vec<u8>) -> Resu
 
 fn tried(config: &EngineConfig, wasi: bool, component: Vec<u8>) -> Result<Tried, Error> {
     let engine = Engine::new(limits(config), None)?;
-    let grant = grant(engine.limits(), wasi, None);
+    let grant = grant(engine.limits(), wasi, None, None);
     engine.check_with(component, grant)?.compile()?.try_out()
 }
 
@@ -61,15 +62,16 @@ fn limits(config: &EngineConfig) -> EngineLimits {
     }
 }
 
-fn grant(limits: &EngineLimits, wasi: bool, memory_bytes: Option<usize>) -> Grant {
+fn grant(limits: &EngineLimits, wasi: bool, memory_bytes: Option<usize>, event_deadline: Option<Duration>) -> Grant {
     let usual = if wasi { limits.memory_bytes.max(WASI_MEMORY_BYTES) } else { limits.memory_bytes };
-    Grant { wasi, memory_bytes: memory_bytes.unwrap_or(usual) }
+    let event_deadline = event_deadline.unwrap_or(limits.event_deadline);
+    Grant { wasi, memory_bytes: memory_bytes.unwrap_or(usual), event_deadline }
 }
 
 impl EngineLoader {
     /// A loader for this tenant.
     pub fn new(engine: Engine, tenant: &TenantConfig) -> Self {
-        let grant = grant(engine.limits(), tenant.wasi, tenant.memory_bytes);
+        let grant = grant(engine.limits(), tenant.wasi, tenant.memory_bytes, tenant.event_deadline);
         Self { engine, grant, tenant_hash: tenant_hash(&tenant.domain, grant) }
     }
 }

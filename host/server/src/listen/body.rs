@@ -9,7 +9,7 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BodyError {
     /// 413
-    #[error("the body is larger than {0} bytes")]
+    #[error("the body is larger than {0} bytes (body_bytes_max)")]
     TooLarge(usize),
     /// 408
     #[error("the body took too long")]

@@ -2,6 +2,7 @@
 
 use super::{Switch, lock};
 use plugboard_calls::contract::LogLevel;
+use plugboard_calls::limits::Limit;
 use plugboard_calls::shard::{CallRef, Finished, Job, LookupId, NextHop, Output, Shard};
 use plugboard_calls::stage::LogLine;
 use plugboard_sip::time::Time;
@@ -51,6 +52,9 @@ impl Switch {
     pub(super) fn run(self: &Arc<Self>, index: u8, call: CallRef) {
         let Some(tenant) = lock(&self.shards[usize::from(index)]).tenant_of(call).cloned() else { return };
         let mut next = tenant.turns.enter((index, call)).then_some((index, call));
+        if next.is_none() {
+            tenant.counters.limits.reached(Limit::EventsAtOnce);
+        }
         while let Some((index, call)) = next {
             self.run_call(index, call);
             next = tenant.turns.leave();

@@ -23,6 +23,8 @@ pub struct Tenant {
     pub users: Arc<Users>,
     /// Its versions of call logic.
     pub deployments: Deployments,
+    /// Largest body of a request to it, in bytes; none: as the listener says.
+    pub body_bytes_max: Option<usize>,
     trusted: Vec<IpNet>,
     cors_origins: Vec<String>,
 }
@@ -39,7 +41,8 @@ impl Tenant {
         };
         let core = plugboard_calls::tenant::Tenant::new(config.domain.clone(), settings);
         let (trusted, cors_origins) = (config.trusted.clone(), config.cors_origins.clone());
-        Self { core, users, deployments, trusted, cors_origins }
+        let body_bytes_max = config.body_bytes_max;
+        Self { core, users, deployments, body_bytes_max, trusted, cors_origins }
     }
 
     /// Its SIP domain, which is also the realm of its logins.

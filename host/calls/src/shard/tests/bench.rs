@@ -17,7 +17,7 @@ use std::time::Duration;
 
 pub const CALLS_MAX: usize = 5;
 pub type Outcome = Result<Option<Vec<u8>>, Breakdown>;
-type Script = fn(&Context, Option<&[u8]>, &Event, &mut Stage) -> Outcome;
+pub type Script = fn(&Context, Option<&[u8]>, &Event, &mut Stage) -> Outcome;
 
 pub struct Bench {
     pub shard: Shard,
@@ -84,7 +84,10 @@ impl Directory for Alice {
 
 impl Bench {
     pub fn new(script: Script) -> Self {
-        let limits = Limits { calls: CALLS_MAX, ..Limits::default() };
+        Self::limited(script, Limits { calls: CALLS_MAX, ..Limits::default() })
+    }
+
+    pub fn limited(script: Script, limits: Limits) -> Self {
         let face = Face {
             transport: Transport::Udp,
             address: (Ipv4Addr::LOCALHOST, 5060).into(),

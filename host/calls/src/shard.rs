@@ -14,6 +14,7 @@ mod breakdown;
 mod commit;
 mod dialog;
 mod face;
+mod failover;
 mod inspect;
 mod job;
 mod late;
@@ -28,7 +29,7 @@ mod tests;
 
 pub use actor::CallRef;
 pub use answer::{broken, over, plain};
-pub use face::{Face, Faces, NextHop, Way};
+pub use face::{Face, Faces, Way};
 pub use inspect::{CallSummary, LegSummary};
 pub use job::{Finished, Job};
 pub use moving::{Move, MoveError, Moved};
@@ -44,6 +45,7 @@ use bytes::Bytes;
 use foldhash::fast::RandomState;
 use leg::Progress;
 use plugboard_sip::host::Host;
+use plugboard_sip::locate::{NextHop, Target};
 use plugboard_sip::text::Text;
 use plugboard_sip::time::Time;
 use plugboard_sip::transaction::{
@@ -53,6 +55,7 @@ use plugboard_sip::transport::Destination;
 use send::Waiting;
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Actors of one shard, in number: calls that are up, and those whose last BYE is on its way.
 pub const ACTORS_MAX: usize = 262_144;
@@ -89,12 +92,21 @@ pub enum Output {
         /// The client transaction that is to know when it fails.
         client: Option<plugboard_sip::transaction::ClientId>,
     },
-    /// Find the addresses of a host, and say so with [`Shard::resolved`].
+    /// Find the targets of a next hop that is a name, and say so with [`Shard::resolved`].
     Resolve {
         /// Comes back with the answer.
         lookup: LookupId,
         /// What to look up.
         next_hop: NextHop,
+        /// Draws among servers by their weight.
+        seed: u64,
+    },
+    /// A target that was looked up failed: others are to be tried before it for a while.
+    Avoid {
+        /// The target.
+        target: Target,
+        /// For how long.
+        time: Duration,
     },
     /// Answer an HTTP request.
     HttpRespond {
@@ -134,6 +146,8 @@ pub struct ShardCounters {
     pub strays: u64,
     /// 2xx to INVITEs that nobody waited for, of further forks or too late: acknowledged and ended with a BYE.
     pub forks_ended: u64,
+    /// Requests that were sent on to another target because one failed.
+    pub sent_elsewhere: u64,
 }
 
 /// What a client transaction belongs to.

@@ -13,7 +13,7 @@ use plugboard_sip::connections::{ConnectionId, ConnectionLimits, Connections, Fu
 use plugboard_sip::host::Host;
 use plugboard_sip::message::Message;
 use plugboard_sip::transaction::return_path;
-use plugboard_sip::transport::{Destination, Transport};
+use plugboard_sip::transport::Destination;
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -177,13 +177,13 @@ impl<H: StreamHandler> Streams<H> {
         if found.is_none()
             && let Some((path, sender)) = return_path(&bytes, destination)
         {
-            (destination, domain) = (path, Some(sender).filter(|_| path.transport == Transport::Tls));
+            (destination, domain) = (path, Some(sender).filter(|_| path.transport.is_secure()));
             found = table.find(destination, domain.as_ref());
         }
         let id = match found {
             Some(id) => id,
             // What belongs to an earlier message has nobody of its own to be proven.
-            None if destination.transport == Transport::Tls && domain.is_none() => {
+            None if destination.transport.is_secure() && domain.is_none() => {
                 return Err(SendFailure::NoConnection);
             }
             None => self.open(&mut table, handler, destination, domain, from)?,

@@ -216,6 +216,7 @@ fn start_switch(sip: &SipConfig, state_dir: &StateDir, tenants: &Tenants) -> any
         streams: StreamLimits { connections, idle_time: sip.idle_timeout, ..StreamLimits::default() },
         advertise: sip.advertise.clone(),
         timers: TimerValues::default(),
+        name_servers: sip.dns.clone(),
     };
     Switch::start(switch).context("cannot start SIP ([sip])")
 }

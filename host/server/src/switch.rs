@@ -11,6 +11,7 @@ mod moving;
 mod parking;
 mod sockets;
 mod streams;
+mod targets;
 mod threads;
 
 pub use inspect::{Counters, LadderEntry};
@@ -31,6 +32,7 @@ use plugboard_net::clock::Clock;
 use plugboard_net::resolve::Resolver;
 use plugboard_net::streams::StreamLimits;
 use plugboard_net::tls::Tls;
+use plugboard_sip::locate::Avoided;
 use plugboard_sip::transaction::TimerValues;
 use plugboard_sip::transport::Transport;
 use sockets::Sockets;
@@ -67,6 +69,8 @@ pub struct SwitchConfig {
     pub advertise: Option<String>,
     /// The base values of the SIP timers.
     pub timers: TimerValues,
+    /// Who is asked for names; none: the name servers of the machine.
+    pub name_servers: Vec<SocketAddr>,
 }
 
 /// Why a switch does not start.
@@ -97,6 +101,8 @@ pub struct Switch {
     clock: Clock,
     alarm: Alarm,
     resolver: Resolver,
+    /// Targets that failed a while ago.
+    avoided: Mutex<Avoided>,
     runtime: tokio::runtime::Handle,
     waiting: Mutex<HashMap<ExchangeId, oneshot::Sender<HttpResponse>>>,
     next_exchange: AtomicU64,
@@ -123,7 +129,8 @@ impl Switch {
             sockets,
             clock: Clock::start(),
             alarm: Alarm::default(),
-            resolver: Resolver::default(),
+            resolver: Resolver::new(config.name_servers),
+            avoided: Mutex::default(),
             runtime: tokio::runtime::Handle::current(),
             waiting: Mutex::default(),
             next_exchange: AtomicU64::new(1),

@@ -12,6 +12,8 @@
 //!    of the layer must know as [`transaction::Output`].
 //! 3. The user answers with [`transaction::Layer::respond`], or sends with [`transaction::Layer::send`].
 //!
+//! [`locate`] chooses where a request goes (RFC 3263); asking DNS is left to others.
+//!
 //! Implements RFC 3261 §7, §8, §17, §18.2 and §20 with RFC 3581 (rport), RFC 6026 (Accepted), RFC 3326 (Reason),
 //! RFC 3515 (Refer-To), RFC 3891 (Replaces), RFC 3892 (Referred-By), RFC 4028 (Session-Expires), RFC 7616 and
 //! RFC 8760 (digest).
@@ -24,6 +26,7 @@ pub mod connections;
 pub mod cseq;
 pub mod digest;
 pub mod host;
+pub mod locate;
 pub mod message;
 pub mod name_addr;
 pub mod params;

@@ -12,6 +12,10 @@ pub enum Transport {
     Tcp,
     /// TLS over TCP.
     Tls,
+    /// WebSocket (RFC 7118).
+    Ws,
+    /// WebSocket over TLS.
+    Wss,
 }
 
 impl Transport {
@@ -20,26 +24,49 @@ impl Transport {
         !matches!(self, Transport::Udp)
     }
 
-    /// As it is written in Via: `UDP`, `TCP`, `TLS`.
+    /// Whether what goes by it is encrypted, and the peer proves who it is.
+    pub const fn is_secure(self) -> bool {
+        matches!(self, Transport::Tls | Transport::Wss)
+    }
+
+    /// The same over TLS. UDP has none.
+    pub const fn secured(self) -> Transport {
+        match self {
+            Transport::Udp => Transport::Udp,
+            Transport::Tcp | Transport::Tls => Transport::Tls,
+            Transport::Ws | Transport::Wss => Transport::Wss,
+        }
+    }
+
+    /// Whether it is WebSocket, with or without TLS.
+    pub const fn is_web_socket(self) -> bool {
+        matches!(self, Transport::Ws | Transport::Wss)
+    }
+
+    /// As it is written in Via: `UDP`, `TCP`, `TLS`, `WS`, `WSS`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Transport::Udp => "UDP",
             Transport::Tcp => "TCP",
             Transport::Tls => "TLS",
+            Transport::Ws => "WS",
+            Transport::Wss => "WSS",
         }
     }
 
-    /// The port that is meant when none is given (RFC 3261 §19.1.2).
+    /// The port that is meant when none is given (RFC 3261 §19.1.2, RFC 6455 §3).
     pub const fn default_port(self) -> u16 {
         match self {
             Transport::Udp | Transport::Tcp => 5060,
             Transport::Tls => 5061,
+            Transport::Ws => 80,
+            Transport::Wss => 443,
         }
     }
 
     /// The transport of this name, in any case; none when it is not served here.
     pub fn parse(name: &str) -> Option<Transport> {
-        [Transport::Udp, Transport::Tcp, Transport::Tls]
+        [Transport::Udp, Transport::Tcp, Transport::Tls, Transport::Ws, Transport::Wss]
             .into_iter()
             .find(|transport| transport.as_str().eq_ignore_ascii_case(name))
     }

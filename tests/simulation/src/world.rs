@@ -15,6 +15,7 @@ use plugboard_calls::tenant::{Settings, Tenant};
 use plugboard_controller::CallController;
 use plugboard_sip::admit::admit;
 use plugboard_sip::host::Host;
+use plugboard_sip::locate::{Avoided, Located, NextHop, Server};
 use plugboard_sip::time::Time;
 use plugboard_sip::transaction::TimerValues;
 use plugboard_sip::transport::{Destination, Transport};
@@ -25,6 +26,8 @@ use std::time::Duration;
 
 /// Phones in a world; the user `pN` is at the port `6000 + N`.
 const PHONES: u16 = 4;
+/// A port at which nobody is.
+const DEAD_PORT: u16 = 5_999;
 /// Time in which requests are made.
 const ASKING: Duration = Duration::from_secs(90);
 /// Time after which everything must be over: the longest ringing, its farewell, and transactions that ran out.
@@ -42,6 +45,7 @@ pub struct World {
     answers: BTreeMap<u64, Vec<HttpResponse>>,
     exchanges: u64,
     out: Vec<Output>,
+    avoided: Avoided,
     watcher: Option<Watcher>,
     trouble: Arc<Trouble>,
     /// Every datagram that was sent, in order: what two runs of one seed are compared by.
@@ -79,21 +83,35 @@ fn version(trouble: &Arc<Trouble>) -> Arc<dyn Logic> {
     Arc::new(Troubled::new(Native::<CallController>::default(), trouble.clone()))
 }
 
-struct Users;
+/// The users. With names each is at a name of its own, otherwise at the address of its phone.
+struct Users {
+    names: bool,
+}
 
 impl Directory for Users {
     fn find(&self, name: &str) -> Option<UserRecord> {
         let user = name.strip_prefix("sip:").unwrap_or(name);
         let user = user.split('@').next().unwrap_or(user);
         let known = user.strip_prefix('p').is_some_and(|number| number.parse::<u16>().is_ok_and(|n| n < PHONES));
-        let identity =
-            || Identity { address_of_record: format!("sip:{user}@127.0.0.1:{}", port_of(user)), display_name: None };
-        known.then(|| UserRecord { name: user.to_owned(), identity: identity() })
+        let address_of_record = match self.names {
+            true => format!("sip:{user}@{user}.example"),
+            false => format!("sip:{user}@127.0.0.1:{}", port_of(user)),
+        };
+        let identity = Identity { address_of_record, display_name: None };
+        known.then(|| UserRecord { name: user.to_owned(), identity })
     }
 
     fn credentials(&self, _: &str) -> Option<Credentials> {
         None
     }
+}
+
+/// What DNS says of the name of a user: two servers of one weight, of which one is dead.
+fn located(next_hop: &NextHop) -> Located {
+    let name = next_hop.host.to_string();
+    let port = name.strip_suffix(".example").map(port_of).expect("the name of a user");
+    let server = |port| Server { priority: 1, weight: 1, port, addresses: vec![[127, 0, 0, 1].into()] };
+    Located { by_transport: vec![(Transport::Udp, vec![server(DEAD_PORT), server(port)])] }
 }
 
 fn port_of(user: &str) -> u16 {
@@ -103,6 +121,15 @@ fn port_of(user: &str) -> u16 {
 impl World {
     /// A world by seed, in this weather, whose call logic breaks down at every so many events of a hundred.
     pub fn new(seed: u64, weather: Weather, breakdowns_percent: u64) -> Self {
+        Self::with_users(seed, weather, breakdowns_percent, Users { names: false })
+    }
+
+    /// As [`World::new`]; the phones are called by names with two servers, one of which is dead.
+    pub fn with_names(seed: u64, weather: Weather, breakdowns_percent: u64) -> Self {
+        Self::with_users(seed, weather, breakdowns_percent, Users { names: true })
+    }
+
+    fn with_users(seed: u64, weather: Weather, breakdowns_percent: u64, users: Users) -> Self {
         let mut chance = Chance::new(seed);
         let address: SocketAddr = PLUGBOARD.into();
         let host = Host::V4(PLUGBOARD.0.into());
@@ -116,7 +143,7 @@ impl World {
                 "example.com".into(),
                 Settings {
                     limits: Limits::default(),
-                    directory: Arc::new(Users),
+                    directory: Arc::new(users),
                     outbound_proxy: None,
                     guest: Arc::default(),
                 },
@@ -128,6 +155,7 @@ impl World {
             answers: BTreeMap::new(),
             exchanges: 0,
             out: Vec::new(),
+            avoided: Avoided::default(),
             watcher: None,
             trouble,
             trace: Vec::new(),
@@ -269,7 +297,13 @@ impl World {
                 Output::HttpRespond { exchange, response } => {
                     self.answers.entry(exchange.0).or_default().push(response);
                 }
-                Output::Resolve { next_hop, .. } => panic!("nothing here has a name: {next_hop:?}"),
+                Output::Resolve { lookup, next_hop, seed } => {
+                    let mut targets = located(&next_hop).targets(seed);
+                    self.avoided.put_last(self.now, &mut targets);
+                    self.shard.resolved(self.now, lookup, &targets, &mut self.out);
+                    self.let_out();
+                }
+                Output::Avoid { target, time } => self.avoided.avoid(self.now, target, time),
             }
         }
     }
@@ -379,6 +413,11 @@ impl World {
             return Err(format!("{path} has no terminal status: {status:#}"));
         }
         Ok(())
+    }
+
+    /// Requests that went to another target because one failed, in number.
+    pub fn sent_elsewhere(&self) -> u64 {
+        self.shard.counters().sent_elsewhere
     }
 
     /// Calls that phones got, in number: a run in which nothing happened proves nothing.

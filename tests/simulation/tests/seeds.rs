@@ -10,7 +10,10 @@ const STORM: Weather = Weather { loss: 30, repeat: 10, delay_ms: 400 };
 const TROUBLE: u64 = 10;
 
 fn run(seed: u64, weather: Weather, trouble: u64) -> World {
-    let mut world = World::new(seed, weather, trouble);
+    finish(seed, weather, World::new(seed, weather, trouble))
+}
+
+fn finish(seed: u64, weather: Weather, mut world: World) -> World {
     if let Err(wrong) = world.run() {
         let trace = world.trace.join("\n");
         panic!(
@@ -46,6 +49,19 @@ fn a_thousand_seeds_with_a_guest_that_crashes() {
 #[test]
 fn a_thousand_seeds_with_a_guest_that_crashes_in_a_storm() {
     run_all(STORM, TROUBLE);
+}
+
+/// Every phone has a name with two servers, one of which is dead: what meets it goes to the other.
+#[test]
+fn seeds_with_a_dead_server_among_the_targets() {
+    const SEEDS: u64 = 200;
+    let worlds = (0..SEEDS).map(|seed| finish(seed, STORM, World::with_names(seed, STORM, TROUBLE)));
+    let (mut elsewhere, mut calls) = (0, 0);
+    for world in worlds {
+        elsewhere += world.sent_elsewhere();
+        calls += world.calls_received() as u64;
+    }
+    assert!(elsewhere > SEEDS / 4 && calls > SEEDS, "{elsewhere} requests went elsewhere, {calls} phones rang");
 }
 
 #[test]

@@ -2,7 +2,6 @@
 
 use super::actor::{Actor, CallRef, Phase, Queued};
 use super::answer;
-use super::face::NextHop;
 use super::job::Finished;
 use super::leg::{Farewell, Leg, LegState, Progress, Sent};
 use super::{Output, Owner, Shard};
@@ -12,6 +11,7 @@ use crate::limits::Limit;
 use crate::logic::Breakdown;
 use crate::record::Settled;
 use crate::stage::Committed;
+use plugboard_sip::locate::NextHop;
 use plugboard_sip::message::{HeaderName, Method, Request, Value};
 use plugboard_sip::params::quote;
 use plugboard_sip::text::Text;

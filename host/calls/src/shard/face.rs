@@ -1,9 +1,9 @@
 //! Our own addresses, and which of them a peer is shown. A face is one address of one socket, as peers reach it.
 
 use plugboard_sip::host::Host;
+use plugboard_sip::locate::NextHop;
 use plugboard_sip::message::{HeaderName, Request};
 use plugboard_sip::transport::{Destination, Transport};
-use plugboard_sip::uri::SipUri;
 use std::net::SocketAddr;
 
 /// One way to be reached. Its place in the list of faces is the `local` of a [`Destination`].
@@ -28,13 +28,17 @@ impl Face {
     /// The Contact that brings requests back to this face: the transport stands in it unless it is what a URI means
     /// without (RFC 3263 §4.1). `secure` is whether the dialog is of `sips:` (RFC 3261 §12.1.1).
     ///
-    /// RFC 5630 §3.1.3 would rather have no `transport=tls`; without it the way back would not be by TLS.
+    /// RFC 5630 §3.1.3 would rather have no `transport=tls`; without it the way back would not be by TLS. For the same
+    /// reason there is a `transport=wss`, which RFC 7118 knows in Via only.
     pub fn contact(&self, user: Option<&str>, secure: bool) -> String {
         let (scheme, transport) = match self.transport {
             Transport::Tls if secure => ("sips", ""),
             Transport::Tls => ("sip", ";transport=tls"),
             Transport::Tcp => ("sip", ";transport=tcp"),
             Transport::Udp => ("sip", ""),
+            Transport::Wss if secure => ("sips", ";transport=ws"),
+            Transport::Wss => ("sip", ";transport=wss"),
+            Transport::Ws => ("sip", ";transport=ws"),
         };
         let (user, at) = user.map_or(("", ""), |user| (user, "@"));
         format!("<{scheme}:{user}{at}{}{transport}>", self.sent_by())
@@ -57,6 +61,14 @@ impl Faces {
         &self.0
     }
 
+    /// The transports that there are faces for.
+    pub fn transports(&self) -> Vec<Transport> {
+        let mut transports: Vec<Transport> = self.0.iter().map(|face| face.transport).collect();
+        transports.sort_unstable();
+        transports.dedup();
+        transports
+    }
+
     /// The face at a place.
     pub fn get(&self, local: u8) -> Option<&Face> {
         self.0.get(usize::from(local))
@@ -73,53 +85,6 @@ impl Faces {
     }
 }
 
-/// The element that a request is sent to first, before its name is looked up (RFC 3263 §4).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NextHop {
-    /// The transport that the URI asks for, or that is meant when it asks for none.
-    pub transport: Transport,
-    /// Whether the URI asks for it.
-    pub asked: bool,
-    /// Who the peer must prove to be over TLS: the host of the URI (RFC 5922 §7.3).
-    pub domain: Host,
-    /// Its host.
-    pub host: Host,
-    /// Its port, or the transport's own.
-    pub port: u16,
-}
-
-impl NextHop {
-    /// From a URI. `None` when it wants a transport that is not served here.
-    pub fn of(uri: &SipUri) -> Option<Self> {
-        let named = uri.transport().map(|name| Transport::parse(name).ok_or(())).transpose().ok()?;
-        let transport = match (uri.secure, named) {
-            (true, Some(Transport::Udp)) => return None,
-            (true, _) => Transport::Tls, // RFC 3261 §26.2.2: `sips:` with `transport=tcp` is TLS over TCP
-            (false, Some(transport)) => transport,
-            (false, None) => Transport::Udp,
-        };
-        let host = match uri.params.get("maddr") {
-            Some(maddr) => Host::parse(maddr).ok()?,
-            None => uri.host.clone(),
-        };
-        let (asked, domain) = (named.is_some() || uri.secure, uri.host.clone());
-        Some(Self { transport, asked, domain, host, port: uri.port.unwrap_or(transport.default_port()) })
-    }
-
-    /// The same, by the transport of the way that the dialog came when it leads there and the URI asks for none: many
-    /// phones leave it out of their Contact.
-    pub fn along(self, way: Option<&Way>) -> Self {
-        let Some(way) = way.filter(|way| !self.asked && way.leads_to(&self)) else { return self };
-        let (transport, domain) = (way.destination.transport, way.next_hop.domain.clone());
-        Self { transport, domain, port: way.destination.remote.port(), ..self }
-    }
-
-    /// Its socket address, when the host is an address already.
-    pub fn address(&self) -> Option<SocketAddr> {
-        self.host.address().map(|ip| SocketAddr::new(ip, self.port))
-    }
-}
-
 /// The way that the INVITE of a dialog went.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Way {
@@ -130,16 +95,38 @@ pub struct Way {
 }
 
 impl Way {
+    /// The next hop of a request inside the dialog, by the transport of this way when it leads there and the URI asks
+    /// for none: many phones leave it out of their Contact. A phone behind WebSocket has a Contact that names no place
+    /// at all (RFC 7118 §5.4): it is reached by the connection that the dialog came by, and no other.
+    pub fn along(&self, next_hop: NextHop) -> NextHop {
+        let nowhere = self.destination.transport.is_web_socket() && is_invalid(&next_hop.host);
+        let same =
+            next_hop.transport.is_none() && !next_hop.secure && next_hop != self.next_hop && self.leads_to(&next_hop);
+        if !nowhere && !same {
+            return next_hop;
+        }
+        let Destination { transport, remote, .. } = self.destination;
+        let host = if nowhere { Host::from(remote.ip()) } else { next_hop.host };
+        let (transport, port) = (Some(transport), Some(remote.port()));
+        NextHop { secure: next_hop.secure, transport, domain: self.next_hop.domain.clone(), host, port }
+    }
+
     /// Whether a next hop whose URI asks for no transport is the one of this way. Its port may be the default of
     /// another transport then.
     fn leads_to(&self, next_hop: &NextHop) -> bool {
         let remote = self.destination.remote;
         let same_host = next_hop.host == self.next_hop.host || next_hop.host.address() == Some(remote.ip());
+        let port = next_hop.port.unwrap_or(Transport::Udp.default_port());
         let standard = self.destination.transport.default_port();
-        let same_port = next_hop.port == remote.port()
-            || (next_hop.port == next_hop.transport.default_port() && remote.port() == standard);
+        let same_port = port == remote.port() || (port == Transport::Udp.default_port() && remote.port() == standard);
         same_host && same_port
     }
+}
+
+/// Whether a name is of the domain that never exists (RFC 2606 §2).
+fn is_invalid(host: &Host) -> bool {
+    let last = |name: &str| name.trim_end_matches('.').rsplit('.').next().map(str::to_ascii_lowercase);
+    matches!(host, Host::Name(name) if last(name).as_deref() == Some("invalid"))
 }
 
 /// Whether a request is of a dialog of `sips:`: its Request-URI is one, or the first hop (RFC 3261 §8.1.1.8).
@@ -153,44 +140,46 @@ pub(super) fn is_secure(request: &Request) -> bool {
 mod tests {
     use super::*;
     use plugboard_sip::text::Text;
+    use plugboard_sip::uri::SipUri;
 
     fn hop(uri: &str) -> Option<NextHop> {
         NextHop::of(&SipUri::parse(&Text::from(uri)).expect("a URI"))
     }
 
-    fn found(uri: &str) -> Option<String> {
-        hop(uri).map(|hop| format!("{} {}:{} {}", hop.transport, hop.host, hop.port, hop.domain))
+    fn way(uri: &str, transport: Transport, remote: &str) -> Way {
+        let remote = remote.parse().expect("an address");
+        Way { next_hop: hop(uri).expect("served"), destination: Destination { transport, remote, local: 0 } }
     }
 
-    #[test]
-    fn a_uri_says_where_and_how() {
-        for (uri, expected) in [
-            ("sip:a@h", Some("UDP h:5060 h")),
-            ("sip:a@h;transport=TCP", Some("TCP h:5060 h")),
-            ("sip:a@h;transport=tls", Some("TLS h:5061 h")),
-            ("sips:a@h", Some("TLS h:5061 h")),
-            ("sips:a@h:5071;transport=tcp", Some("TLS h:5071 h")),
-            ("sips:a@h;maddr=192.0.2.1", Some("TLS 192.0.2.1:5061 h")),
-            ("sips:a@h;transport=udp", None),
-            ("sip:a@h;transport=sctp", None),
-        ] {
-            assert_eq!(found(uri).as_deref(), expected, "{uri}");
-        }
+    /// Transport, host and port as they are asked for, and who is to be proven.
+    fn along(way: &Way, uri: &str) -> String {
+        let hop = way.along(hop(uri).expect("served"));
+        let transport = hop.transport.map_or("", Transport::as_str);
+        format!("{transport} {}:{} {}", hop.host, hop.port.unwrap_or_default(), hop.domain)
     }
 
     #[test]
     fn a_contact_without_transport_is_reached_the_way_the_dialog_came() {
-        let remote: SocketAddr = "192.0.2.1:5061".parse().expect("an address");
-        let next_hop = hop("sip:p.example;transport=tls").expect("served");
-        let way = Way { next_hop, destination: Destination { transport: Transport::Tls, remote, local: 0 } };
-        let along = |uri: &str| {
-            let hop = hop(uri).expect("served").along(Some(&way));
-            format!("{} {}:{} {}", hop.transport, hop.host, hop.port, hop.domain)
-        };
-        assert_eq!(along("sip:p.example"), "TLS p.example:5061 p.example");
-        assert_eq!(along("sip:a@192.0.2.1:5061"), "TLS 192.0.2.1:5061 p.example");
-        assert_eq!(along("sip:a@192.0.2.1:5062"), "UDP 192.0.2.1:5062 192.0.2.1");
-        assert_eq!(along("sip:p.example;transport=udp"), "UDP p.example:5060 p.example");
+        let way = way("sip:p.example;transport=tls", Transport::Tls, "192.0.2.1:5061");
+        assert_eq!(along(&way, "sip:p.example"), "TLS p.example:5061 p.example");
+        assert_eq!(along(&way, "sip:a@192.0.2.1:5061"), "TLS 192.0.2.1:5061 p.example");
+        assert_eq!(along(&way, "sip:a@192.0.2.1:5062"), " 192.0.2.1:5062 192.0.2.1");
+        assert_eq!(along(&way, "sip:p.example;transport=udp"), "UDP p.example:0 p.example");
+    }
+
+    #[test]
+    fn a_next_hop_that_was_found_by_its_services_is_found_by_them_again() {
+        let way = way("sip:p.example", Transport::Tcp, "192.0.2.1:5060");
+        assert_eq!(along(&way, "sip:p.example"), " p.example:0 p.example");
+    }
+
+    #[test]
+    fn a_contact_that_names_no_place_is_behind_the_connection_of_the_dialog() {
+        let way = way("sip:p.example;transport=wss", Transport::Wss, "192.0.2.1:443");
+        assert_eq!(along(&way, "sip:a@df7jal23ls0d.Invalid;transport=ws"), "WSS 192.0.2.1:443 p.example");
+        assert_eq!(along(&way, "sip:a@q.example;transport=ws"), "WS q.example:0 q.example");
+        let way = self::way("sip:p.example;transport=tcp", Transport::Tcp, "192.0.2.1:5060");
+        assert_eq!(along(&way, "sip:a@x.invalid;transport=ws"), "WS x.invalid:0 x.invalid");
     }
 
     #[test]
@@ -205,5 +194,7 @@ mod tests {
         assert_eq!(face(Transport::Tcp).contact(None, false), "<sip:h:5060;transport=tcp>");
         assert_eq!(face(Transport::Tls).contact(Some("a"), false), "<sip:a@h:5060;transport=tls>");
         assert_eq!(face(Transport::Tls).contact(Some("a"), true), "<sips:a@h:5060>");
+        assert_eq!(face(Transport::Ws).contact(Some("a"), false), "<sip:a@h:5060;transport=ws>");
+        assert_eq!(face(Transport::Wss).contact(Some("a"), true), "<sips:a@h:5060;transport=ws>");
     }
 }

@@ -4,11 +4,12 @@
 //! What is not an answer to a request of ours is dropped: otherwise anybody could have us send requests to anywhere.
 
 use super::dialog::Dialog;
-use super::face::{NextHop, Way};
+use super::face::Way;
 use super::leg::{Leg, LegState};
 use super::send::Waiting;
 use super::{Output, Shard};
 use crate::contract::LegId;
+use plugboard_sip::locate::NextHop;
 use plugboard_sip::message::{HeaderName, Method, Request, Response, Value};
 use plugboard_sip::text::Text;
 use plugboard_sip::time::Time;

@@ -2,9 +2,11 @@
 //! can always be released.
 
 use super::dialog::Dialog;
-use super::face::{NextHop, Way};
+use super::face::Way;
+use super::failover::Road;
 use crate::contract::{Header, LegId, TransactionId};
 use plugboard_sip::digest::Challenge;
+use plugboard_sip::locate::NextHop;
 use plugboard_sip::message::{HeaderName, Method, Request, Value};
 use plugboard_sip::text::Text;
 use plugboard_sip::time::Time;
@@ -88,8 +90,8 @@ pub(super) struct Sent {
     /// Where it goes first; none when its URI is no place to send to.
     pub next_hop: Option<NextHop>,
     pub progress: Progress,
-    /// Where it goes by UDP, when it went by TCP for its size and may still come back.
-    pub by_udp: Option<Destination>,
+    /// Where it went, and where it may go yet.
+    pub road: Road,
     /// Realms whose challenge was answered on this request.
     pub answered: Vec<String>,
 }
@@ -178,7 +180,8 @@ impl Leg {
     pub fn inside(&mut self, method: Method, number: Option<u32>, headers: Vec<Header>) -> Option<(Request, NextHop)> {
         let dialog = self.dialog.as_ref()?;
         let path = dialog.path()?;
-        let next_hop = NextHop::of(&path.next_hop)?.along(self.way.as_ref());
+        let next_hop = NextHop::of(&path.next_hop)?;
+        let next_hop = self.way.as_ref().map_or(next_hop.clone(), |way| way.along(next_hop));
         let to = dialog.to.clone();
         let number = number.unwrap_or_else(|| self.next_cseq());
         let mut request = Request::new(method, path.uri);

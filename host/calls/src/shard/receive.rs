@@ -2,6 +2,7 @@
 
 use super::actor::{Actor, CallRef, Origin, Queued};
 use super::dialog::{Dialog, refreshes_target};
+use super::failover::Trouble;
 use super::leg::{ACK_TIME_MAX, Answerable, Leg, LegState, Owed, Progress, Sent};
 use super::{LayerOutput, Output, Owner, Shard};
 use crate::contract::*;
@@ -51,7 +52,11 @@ impl Shard {
             LayerOutput::Ack { server, request, .. } => self.acknowledged(now, server, &request, out),
             LayerOutput::Cancelled { server, .. } => self.cancelled(now, server, out),
             LayerOutput::Response { client, user, response } => self.responded(now, client, user, response, out),
-            LayerOutput::Failed { user, reason, .. } => self.fail(now, user, reason.into(), out),
+            LayerOutput::Failed { user, reason, .. } => {
+                if !self.send_elsewhere(now, user, Trouble::Silence, out) {
+                    self.fail(now, user, reason.into(), out);
+                }
+            }
             LayerOutput::NoAck { server } => self.never_acknowledged(now, server, out),
             LayerOutput::Stray(stray) => self.stray(now, stray, out),
         }
@@ -164,6 +169,12 @@ impl Shard {
             return;
         };
         actor.note(now, leg, false, What::Response(response.status, method.clone()));
+        if let Some(trouble) = actor.sent.get_mut(at).and_then(|sent| sent.road.heard(&response))
+            && self.send_elsewhere(now, owner, trouble, out)
+        {
+            return;
+        }
+        let Some(actor) = self.actors.get_mut(&call) else { return };
         let answerable = actor.sent.get(at).and_then(|sent| answerable(actor, sent, &response));
         let event = response_event(leg, transaction, &method, answerable.is_some(), &response);
         self.follow(now, client, owner, &response, answerable, out);

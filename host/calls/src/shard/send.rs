@@ -1,19 +1,20 @@
 //! Requests on their way out: next hop, lookup, Contact, and what becomes of those that cannot be sent.
 
 use super::actor::{CallRef, Queued};
-use super::face::{NextHop, Way, is_secure};
+use super::face::{Way, is_secure};
+use super::failover::Road;
 use super::leg::{LegState, Progress, Sent};
 use super::{Faces, LOOKUPS_MAX, LookupId, Output, Owner, Shard};
 use crate::contract::*;
 use crate::history::What;
 use plugboard_sip::digest;
 use plugboard_sip::host::Host;
+use plugboard_sip::locate::{NextHop, Target};
 use plugboard_sip::message::{HeaderName, Headers, Method, Request};
 use plugboard_sip::text::Text;
 use plugboard_sip::time::Time;
 use plugboard_sip::transaction::ClientId;
 use plugboard_sip::transport::{Destination, Transport};
-use std::net::{IpAddr, SocketAddr};
 
 /// Largest request that goes by UDP when the peer may be reached by TCP, in bytes (RFC 3261 §18.1.1: the path's MTU is
 /// not known).
@@ -54,15 +55,8 @@ impl Shard {
         request.headers.set(HeaderName::MaxForwards, actor.hops.to_string());
         let id = owner.transaction;
         let progress = Progress::Resolving;
-        actor.sent.push(Sent {
-            id,
-            leg,
-            request,
-            next_hop: next_hop.clone(),
-            progress,
-            by_udp: None,
-            answered: Vec::new(),
-        });
+        let (next_hop_too, road) = (next_hop.clone(), Road::default());
+        actor.sent.push(Sent { id, leg, request, next_hop: next_hop_too, progress, road, answered: Vec::new() });
         self.dispatch_or_fail(now, owner, next_hop, out);
     }
 
@@ -73,46 +67,73 @@ impl Shard {
         }
     }
 
-    /// Sends what waits when its next hop is an address, or asks for the address.
+    /// Sends what waits when its next hop is an address, or asks for its targets.
     pub(super) fn dispatch(&mut self, now: Time, waiting: Waiting, out: &mut Vec<Output>) {
-        if let Some(address) = waiting.next_hop().address() {
-            self.launch(now, waiting, address, out);
+        if let Some(target) = waiting.next_hop().target() {
+            match self.destination(waiting.next_hop(), target) {
+                Some(destination) => self.launch(now, waiting, Road::straight(destination), out),
+                None => self.give_up(now, waiting, FailureReason::Unreachable, out),
+            }
         } else if self.lookups.len() >= LOOKUPS_MAX {
             self.give_up(now, waiting, FailureReason::Refused, out);
         } else {
             self.next_lookup += 1;
             let lookup = LookupId(self.next_lookup);
-            out.push(Output::Resolve { lookup, next_hop: waiting.next_hop().clone() });
+            let (next_hop, seed) = (waiting.next_hop().clone(), self.chance.next_u64());
             self.lookups.insert(lookup, waiting);
+            out.push(Output::Resolve { lookup, next_hop, seed });
         }
     }
 
-    /// Takes the addresses that a look-up found; none when it failed.
-    pub fn resolved(&mut self, now: Time, lookup: LookupId, addresses: &[IpAddr], out: &mut Vec<Output>) {
+    /// Takes the targets that a look-up found, the one to try first in front; none when it failed.
+    pub fn resolved(&mut self, now: Time, lookup: LookupId, targets: &[Target], out: &mut Vec<Output>) {
         let Some(waiting) = self.lookups.remove(&lookup) else { return };
-        let next_hop = waiting.next_hop();
-        let mut candidates = addresses.iter().map(|ip| SocketAddr::new(*ip, next_hop.port));
-        match candidates.find(|address| self.destination(next_hop, *address).is_some()) {
-            Some(address) => self.launch(now, waiting, address, out),
+        let reached = targets.iter().filter_map(|target| {
+            let destination = self.destination(waiting.next_hop(), *target)?;
+            Some((*target, destination))
+        });
+        match Road::new(reached, self.way_of(&waiting)) {
+            Some(road) => self.launch(now, waiting, road, out),
             None => self.give_up(now, waiting, FailureReason::Unresolved, out),
         }
         self.pump(now, out);
     }
 
-    fn launch(&mut self, now: Time, waiting: Waiting, address: SocketAddr, out: &mut Vec<Output>) {
-        let Some(destination) = self.destination(waiting.next_hop(), address) else {
-            self.give_up(now, waiting, FailureReason::Unreachable, out);
-            return;
+    /// The way that the dialog came for which something waits.
+    fn way_of(&self, waiting: &Waiting) -> Option<&Way> {
+        let (call, leg) = match waiting {
+            Waiting::Request(owner, _) => {
+                let sent = self.actors.get(&owner.call)?.sent.iter().find(|sent| sent.id == owner.transaction)?;
+                (owner.call, sent.leg)
+            }
+            Waiting::Ack { request, .. } | Waiting::Nobody { request, .. } => {
+                *self.dialogs.get(&request.headers.from_tag()?)?
+            }
         };
+        self.actors.get(&call)?.leg(leg)?.way.as_ref().filter(|way| way.next_hop == *waiting.next_hop())
+    }
+
+    fn launch(&mut self, now: Time, waiting: Waiting, mut road: Road, out: &mut Vec<Output>) {
         match waiting {
-            Waiting::Request(owner, next_hop) => self.launch_request(now, owner, next_hop, destination, out),
+            Waiting::Request(owner, next_hop) => {
+                let Some(actor) = self.actors.get_mut(&owner.call) else { return };
+                let Some(sent) = actor.sent_mut(owner.transaction) else { return };
+                let first = road.next();
+                sent.road = road;
+                match first {
+                    Some(destination) => self.launch_request(now, owner, next_hop, destination, out),
+                    None => self.fail(now, owner, FailureReason::Unreachable, out),
+                }
+            }
             Waiting::Ack { client, to_tag, request, next_hop } => {
+                let Some(destination) = road.next() else { return };
                 let destination = self.for_ack(&request, destination);
                 // A failure costs no more than a lost ACK: the peer repeats its 2xx.
                 let _ = self.layer.acknowledge(now, client, &to_tag, *request, destination, &mut self.layer_outputs);
                 self.pump_to(now, destination, &next_hop.domain, out);
             }
             Waiting::Nobody { request, next_hop } => {
+                let Some(destination) = road.next() else { return };
                 let nobody = Owner { call: CallRef::NONE, transaction: TransactionId::default() };
                 let _ = self.layer.send(now, *request, destination, nobody, &mut self.layer_outputs);
                 self.pump_to(now, destination, &next_hop.domain, out);
@@ -120,13 +141,16 @@ impl Shard {
         }
     }
 
-    /// The path to an address. A URI that asks for no transport may be reached by TCP where UDP is off.
-    pub(super) fn destination(&self, next_hop: &NextHop, address: SocketAddr) -> Option<Destination> {
-        let by_tcp = || self.faces.toward(Transport::Tcp, address).filter(|_| !next_hop.asked);
-        self.faces.toward(next_hop.transport, address).or_else(by_tcp)
+    /// The path to a target. A URI that asks for no transport may be reached by TCP where UDP is off.
+    pub(super) fn destination(&self, next_hop: &NextHop, target: Target) -> Option<Destination> {
+        let by_tcp = || {
+            let any = next_hop.transport.is_none() && target.transport == Transport::Udp;
+            self.faces.toward(Transport::Tcp, target.address).filter(|_| any)
+        };
+        self.faces.toward(target.transport, target.address).or_else(by_tcp)
     }
 
-    fn launch_request(
+    pub(super) fn launch_request(
         &mut self,
         now: Time,
         owner: Owner,
@@ -137,12 +161,12 @@ impl Shard {
         let Some(actor) = self.actors.get_mut(&owner.call) else { return };
         let Some(sent) = actor.sent.iter_mut().find(|sent| sent.id == owner.transaction) else { return };
         let Some(leg) = actor.legs.iter_mut().find(|leg| leg.id == sent.leg) else { return };
-        sent.by_udp = None;
+        sent.road.by_udp = None;
         if leg.takes_tcp != Some(false)
             && let Some(by_tcp) = for_its_size(&self.faces, &sent.request, destination)
         {
             leg.takes_tcp = Some(true);
-            sent.by_udp = Some(std::mem::replace(&mut destination, by_tcp));
+            sent.road.by_udp = Some(std::mem::replace(&mut destination, by_tcp));
         }
         if sent.request.method == Method::Invite {
             leg.way = Some(Way { next_hop: next_hop.clone(), destination });
@@ -175,7 +199,7 @@ impl Shard {
     pub(super) fn pump_to(&mut self, now: Time, to: Destination, to_domain: &Host, out: &mut Vec<Output>) {
         let before = out.len();
         self.pump(now, out);
-        for output in out.iter_mut().skip(before).filter(|_| to.transport == Transport::Tls) {
+        for output in out.iter_mut().skip(before).filter(|_| to.transport.is_secure()) {
             if let Output::Transmit { destination, domain, .. } = output
                 && *destination == to
             {
@@ -188,7 +212,7 @@ impl Shard {
     pub(super) fn send_by_udp(&mut self, now: Time, owner: Owner, out: &mut Vec<Output>) -> bool {
         let Some(actor) = self.actors.get_mut(&owner.call) else { return false };
         let Some(sent) = actor.sent.iter_mut().find(|sent| sent.id == owner.transaction) else { return false };
-        let Some(destination) = sent.by_udp.take() else { return false };
+        let Some(destination) = sent.road.by_udp.take() else { return false };
         let Some(leg) = actor.legs.iter_mut().find(|leg| leg.id == sent.leg) else { return false };
         leg.takes_tcp = Some(false);
         if leg.state == LegState::Cancelled && sent.request.method == Method::Invite {
@@ -324,8 +348,9 @@ impl Shard {
     /// Cancels an INVITE inside a dialog (RFC 3261 §9.1).
     pub(super) fn cancel_reinvite(&mut self, now: Time, call: CallRef, invite: TransactionId, out: &mut Vec<Output>) {
         let Some(actor) = self.actors.get_mut(&call) else { return };
-        if let Some(Sent { progress: Progress::Pending(client), leg, .. }) = actor.sent_mut(invite) {
+        if let Some(Sent { progress: Progress::Pending(client), leg, road, .. }) = actor.sent_mut(invite) {
             let (client, leg) = (*client, *leg);
+            road.end();
             actor.note(now, leg, true, What::Request(Method::Cancel));
             self.layer.cancel(now, client, Headers::new(), &mut self.layer_outputs);
             self.pump(now, out);

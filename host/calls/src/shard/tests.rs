@@ -1,6 +1,7 @@
 //! The shard against scripted guests and phones, on a jumped clock.
 
 mod bench;
+mod failover;
 mod late;
 mod limits;
 
@@ -383,7 +384,7 @@ fn a_name_is_looked_up_and_one_without_address_fails_the_request() {
     let mut bench = Bench::new(caller);
     bench.arrive("POST", "/bob@phones.example.com");
     bench.run();
-    bench.resolve(&["127.0.0.1".parse().expect("an address")]);
+    bench.resolve(&["127.0.0.1:5060"]);
     assert_eq!(bench.request(Method::Invite).uri, "sip:bob@phones.example.com");
     bench.arrive("POST", "/eve@phones.example.com");
     bench.run();

@@ -188,6 +188,11 @@ fn switch(admin: &Admin, out: &mut Exposition) {
             "Answers to an INVITE that nobody waited for, second or late, ended at once.",
             counters.forks_ended,
         ),
+        (
+            "plugboard_sip_sent_elsewhere_total",
+            "Requests that went on to the next target because one failed.",
+            counters.requests_sent_elsewhere,
+        ),
         ("plugboard_sip_retransmissions_sent_total", "Messages sent again.", counters.retransmissions_sent),
         (
             "plugboard_sip_retransmissions_absorbed_total",
@@ -205,6 +210,9 @@ fn switch(admin: &Admin, out: &mut Exposition) {
         out.sample(name, &[], value);
     }
     connections(&counters, out);
+    let name = "plugboard_sip_targets_avoided";
+    out.family(name, "gauge", "Targets that failed a while ago, so that others are tried first.");
+    out.sample(name, &[], counters.targets_avoided);
     let name = "plugboard_call_actors";
     out.family(name, "gauge", "Calls that are up, or whose last messages are on their way.");
     out.sample(name, &[], counters.calls);

@@ -25,6 +25,7 @@
 //! tcp = "0.0.0.0:5060"                  # none by default; needed to call by TCP, too
 //! tls = "0.0.0.0:5061"                  # the same for TLS
 //! advertise = "203.0.113.7"             # what Via and Contact say instead of the socket's own address
+//! dns = ["192.0.2.53:53"]               # name servers to ask for SIP names; by default those of the system
 //! certificate = "sip.pem"               # with key = "sip.key"; without them the self-signed pair of the state folder
 //! ca = "peers.pem"                      # who vouches for peers that are called by TLS; by default those of the system
 //! client_ca = "phones.pem"              # peers that connect by TLS must have a certificate of these
@@ -175,6 +176,8 @@ pub struct SipConfig {
     pub connections_per_source_max: usize,
     /// Host name or address for Via and Contact.
     pub advertise: Option<String>,
+    /// Name servers for SIP names; none: those of the system.
+    pub dns: Vec<SocketAddr>,
 }
 
 /// `[engine]`

@@ -111,6 +111,7 @@ impl Default for SipConfig {
             connections_max: plugboard_sip::connections::ACCEPTED_MAX,
             connections_per_source_max: plugboard_sip::connections::PER_SOURCE_MAX,
             advertise: None,
+            dns: Vec::new(),
         }
     }
 }
@@ -132,6 +133,8 @@ fn sip(table: Option<Table<'_>>, folder: &Path) -> SipConfig {
     }
     let wanted = "write the host name or address that phones can reach: advertise = \"203.0.113.7\"";
     sip.advertise = table.text("advertise", wanted, |text| is_host(text).then(|| text.to_owned()));
+    let dns = table.texts("dns", "write addresses and ports of name servers: dns = [\"192.0.2.53:53\"]", address);
+    sip.dns = dns.unwrap_or_default();
     sip.certificate = certificate(&mut table, folder);
     sip.ca = table.text("ca", "write the name of a PEM file: ca = \"peers.pem\"", path);
     sip.client_ca = table.text("client_ca", "write the name of a PEM file: client_ca = \"phones.pem\"", path);

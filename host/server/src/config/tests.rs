@@ -27,6 +27,7 @@ idle_timeout_seconds = 60
 connections_max = 100
 connections_per_source_max = 10
 advertise = "203.0.113.7"
+dns = ["192.0.2.53:53", "[2001:db8::53]:53"]
 
 [engine]
 event_deadline_ms = 20
@@ -108,6 +109,7 @@ fn a_whole_file_is_read() {
         connections_max: 100,
         connections_per_source_max: 10,
         advertise: Some("203.0.113.7".to_owned()),
+        dns: vec![address("192.0.2.53:53"), address("[2001:db8::53]:53")],
     };
     assert_eq!(config.sip, sip);
     let engine = EngineConfig { event_deadline: Duration::from_millis(20), memory_bytes: 2_000_000 };

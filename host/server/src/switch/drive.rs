@@ -3,7 +3,7 @@
 use super::{Switch, lock};
 use plugboard_calls::contract::LogLevel;
 use plugboard_calls::limits::Limit;
-use plugboard_calls::shard::{CallRef, Finished, Job, LookupId, NextHop, Output, Shard};
+use plugboard_calls::shard::{CallRef, Finished, Job, Output, Shard};
 use plugboard_calls::stage::LogLine;
 use plugboard_sip::time::Time;
 use std::sync::Arc;
@@ -98,7 +98,8 @@ impl Switch {
                         self.send_failed(index, client, failure);
                     }
                 }
-                Output::Resolve { lookup, next_hop } => self.look_up(index, lookup, next_hop),
+                Output::Resolve { lookup, next_hop, seed } => self.look_up(index, lookup, next_hop, seed),
+                Output::Avoid { target, time } => self.avoid(target, time),
                 Output::HttpRespond { exchange, response } => {
                     if let Some(sender) = lock(&self.waiting).remove(&exchange) {
                         let _ = sender.send(response); // the client may have gone
@@ -106,18 +107,6 @@ impl Switch {
                 }
             }
         }
-    }
-
-    fn look_up(self: &Arc<Self>, index: u8, lookup: LookupId, next_hop: NextHop) {
-        let switch = self.clone();
-        self.runtime.spawn(async move {
-            let host = next_hop.host.to_string();
-            let addresses = switch.resolver.lookup(&host).await.unwrap_or_else(|error| {
-                tracing::warn!(%error, "no address for a next hop");
-                Vec::new()
-            });
-            switch.with_shard(index, |shard, now, out| shard.resolved(now, lookup, &addresses, out));
-        });
     }
 }
 

@@ -40,6 +40,8 @@ pub struct Counters {
     pub requests_outside_dialogs: u64,
     pub stray_messages: u64,
     pub forks_ended: u64,
+    pub requests_sent_elsewhere: u64,
+    pub targets_avoided: u64,
     pub retransmissions_sent: u64,
     pub retransmissions_absorbed: u64,
     pub transactions_refused: u64,
@@ -105,6 +107,7 @@ impl Switch {
             datagrams_sent: value(&self.counters.datagrams_sent),
             datagrams_refused: value(&self.counters.datagrams_refused),
             sends_failed: value(&self.counters.sends_failed),
+            targets_avoided: lock(&self.avoided).count(self.clock.now()) as u64,
             ..Counters::default()
         };
         for shard in &self.shards {
@@ -113,6 +116,7 @@ impl Switch {
             sum.requests_outside_dialogs += own.requests_outside;
             sum.stray_messages += own.strays + transactions.strays;
             sum.forks_ended += own.forks_ended;
+            sum.requests_sent_elsewhere += own.sent_elsewhere;
             sum.retransmissions_sent += transactions.retransmissions_sent;
             sum.retransmissions_absorbed += transactions.retransmissions_absorbed;
             sum.transactions_refused += transactions.clients_refused + transactions.servers_refused;

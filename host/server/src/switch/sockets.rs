@@ -136,9 +136,10 @@ fn faces_of(transport: Transport, bound: SocketAddr, advertised: Option<&(Host, 
     let face = |address: SocketAddr| {
         let advertised = advertised.filter(|_| !address.ip().is_loopback() || !bound.ip().is_unspecified());
         let (host, port) = match advertised {
-            Some((host, port)) => {
-                (host.clone(), port.filter(|_| transport != Transport::Tls).unwrap_or(address.port()))
-            }
+            Some((host, port)) => (
+                host.clone(),
+                port.filter(|_| matches!(transport, Transport::Udp | Transport::Tcp)).unwrap_or(address.port()),
+            ),
             None => (Host::from(address.ip()), address.port()),
         };
         Face { transport, address, host, port }

@@ -83,6 +83,6 @@ pub struct Config {
 pub(super) const fn max_message(transport: Transport) -> usize {
     match transport {
         Transport::Udp => MAX_UDP_MESSAGE,
-        Transport::Tcp | Transport::Tls => MAX_DATAGRAM,
+        Transport::Tcp | Transport::Tls | Transport::Ws | Transport::Wss => MAX_DATAGRAM,
     }
 }

@@ -9,10 +9,12 @@ use crate::stage::Stage;
 use crate::tenant::Settings;
 use plugboard_sip::digest::Secret;
 use plugboard_sip::host::Host;
+use plugboard_sip::locate::Target;
 use plugboard_sip::message::{HeaderName, Message, Method, Request, Response, Status, Value};
 use plugboard_sip::parse::{Limits as ParseLimits, parse_datagram};
+use plugboard_sip::transaction::ClientId;
 use plugboard_sip::transport::Transport;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 pub const CALLS_MAX: usize = 5;
@@ -31,6 +33,8 @@ pub struct Bench {
     sent: Vec<Message>,
     answers: Vec<u16>,
     lookups: Vec<LookupId>,
+    avoided: Vec<(String, Duration)>,
+    last_sent: (String, Option<ClientId>),
     next_exchange: u64,
     branches: u32,
 }
@@ -110,6 +114,8 @@ impl Bench {
             sent: Vec::new(),
             answers: Vec::new(),
             lookups: Vec::new(),
+            avoided: Vec::new(),
+            last_sent: Default::default(),
             next_exchange: 0,
             branches: 0,
         }
@@ -209,6 +215,15 @@ impl Bench {
         self.receive(Message::Response(response));
     }
 
+    /// A target says that it has no room, with this Retry-After.
+    pub fn unavailable(&mut self, request: &Request, retry_after: Option<&str>) {
+        let mut response = Response::to(request, Status::new(503).expect("a status"), "Service Unavailable", "p");
+        if let Some(retry_after) = retry_after {
+            response.headers.push(HeaderName::RetryAfter, retry_after);
+        }
+        self.receive(Message::Response(response));
+    }
+
     /// A proxy challenges a request of ours.
     pub fn challenge(&mut self, request: &Request, nonce: &str, stale: bool) {
         let response = challenge(request, nonce, stale);
@@ -283,11 +298,37 @@ impl Bench {
         found
     }
 
-    /// The resolver answers the look-up that is under way.
-    pub fn resolve(&mut self, addresses: &[IpAddr]) {
+    /// The resolver answers the look-up that is under way, with these addresses and ports.
+    pub fn resolve(&mut self, targets: &[&str]) {
         let lookup = self.lookups.pop().expect("a look-up");
-        self.shard.resolved(self.now, lookup, addresses, &mut self.out);
+        let target = |at: &&str| Target { transport: Transport::Udp, address: at.parse().expect("an address") };
+        let targets: Vec<Target> = targets.iter().map(target).collect();
+        self.shard.resolved(self.now, lookup, &targets, &mut self.out);
+        self.collect();
         self.run();
+    }
+
+    /// Whether the resolver is asked something.
+    pub fn asks(&self) -> bool {
+        !self.lookups.is_empty()
+    }
+
+    /// The last message cannot be sent.
+    pub fn fail_to_send(&mut self) {
+        let client = self.last_sent.1.expect("of a client transaction");
+        self.shard.transport_failed(self.now, client, &mut self.out);
+        self.collect();
+        self.run();
+    }
+
+    /// Where the last message went.
+    pub fn went_to(&self) -> String {
+        self.last_sent.0.clone()
+    }
+
+    /// Targets to be avoided, and for how long, since the last look.
+    pub fn avoided(&mut self) -> Vec<(String, Duration)> {
+        std::mem::take(&mut self.avoided)
     }
 
     /// Statuses of the HTTP answers since the last look.
@@ -341,13 +382,15 @@ impl Bench {
     fn collect(&mut self) {
         for output in std::mem::take(&mut self.out) {
             match output {
-                Output::Transmit { bytes, .. } => {
+                Output::Transmit { bytes, destination, client, .. } => {
+                    self.last_sent = (destination.remote.to_string(), client);
                     self.everything.push(String::from_utf8_lossy(&bytes).into_owned());
                     let message = parse_datagram(bytes, &ParseLimits::default()).expect("we send what can be read");
                     self.sent.push(message);
                 }
                 Output::HttpRespond { response, .. } => self.answers.push(response.status),
                 Output::Resolve { lookup, .. } => self.lookups.push(lookup),
+                Output::Avoid { target, time } => self.avoided.push((target.address.to_string(), time)),
             }
         }
     }

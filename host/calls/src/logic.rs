@@ -3,6 +3,7 @@
 
 use crate::contract::*;
 use crate::limits::Limit;
+use crate::shard::Finished;
 use crate::stage::Stage;
 use plugboard_sip::digest::Secret;
 
@@ -29,6 +30,10 @@ pub trait Logic: Send + Sync {
         event: &Event,
         stage: Stage,
     ) -> (Stage, Result<Option<Vec<u8>>, Breakdown>);
+
+    /// Told of each event of its calls once that has run, before it is committed. For counting and comparing: nothing
+    /// that is done here can change what comes of the event.
+    fn observed(&self, _: &Finished) {}
 
     /// Re-encodes a state that another version wrote.
     fn migrate(&self, from_schema: u32, state: &[u8]) -> Result<Vec<u8>, Breakdown>;

@@ -57,6 +57,11 @@ impl Instance {
         (self.store.data_mut().end(), outcome)
     }
 
+    /// Its linear memory, in bytes.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.store.data().growth.memory_bytes()
+    }
+
     /// Whether it may be used for another event, going by age and size.
     pub(crate) fn is_fit(&self, limits: &EngineLimits) -> bool {
         self.events < limits.events_per_instance && self.store.data().growth.grown_bytes() <= limits.memory_kept_bytes

@@ -18,7 +18,7 @@ use crate::bindings::CallControllerPre;
 use crate::engine::Engine;
 use crate::instance::Instance;
 use crate::limits::{EngineLimits, Grant};
-use crate::stats::Counters;
+use crate::stats::{Counters, Stats};
 use crate::visit::Visit;
 use plugboard_calls::logic::Breakdown;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -32,6 +32,8 @@ pub(crate) struct Instances {
     idle: Mutex<Vec<Instance>>,
     /// Idle and lent ones.
     alive: AtomicUsize,
+    /// Their linear memory, in bytes, as it was after the last event of each.
+    memory_bytes: AtomicUsize,
     pub(crate) counters: Counters,
 }
 
@@ -39,6 +41,8 @@ pub(crate) struct Instances {
 pub(crate) struct Lease<'a> {
     instances: &'a Instances,
     instance: Option<Instance>,
+    /// What of its memory is counted, in bytes.
+    counted: usize,
 }
 
 impl Instances {
@@ -49,6 +53,7 @@ impl Instances {
             grant,
             idle: Mutex::default(),
             alive: AtomicUsize::new(0),
+            memory_bytes: AtomicUsize::new(0),
             counters: Counters::default(),
         }
     }
@@ -56,23 +61,32 @@ impl Instances {
     /// An instance for one event; [`Breakdown::Busy`] at once when there is no room for one more.
     pub(crate) fn take(&self, allowance: Allowance) -> Result<Lease<'_>, Breakdown> {
         if let Some(instance) = self.idle().pop() {
-            return Ok(Lease { instances: self, instance: Some(instance) });
+            let counted = instance.memory_bytes();
+            return Ok(Lease { instances: self, instance: Some(instance), counted });
         }
         let most = self.limits().instances_per_version;
         self.alive
             .fetch_update(Relaxed, Relaxed, |alive| (alive < most).then_some(alive + 1))
             .map_err(|_| Breakdown::Busy("instances_per_version"))?;
-        let mut lease = Lease { instances: self, instance: None };
+        let mut lease = Lease { instances: self, instance: None, counted: 0 };
         self.counters.instances_made.fetch_add(1, Relaxed);
         lease.instance = Some(self.make(allowance)?);
+        lease.count();
         Ok(lease)
     }
 
     /// Throws the idle instances away; how many those were.
     pub(crate) fn clear(&self) -> usize {
         let idle = std::mem::take(&mut *self.idle());
+        self.memory_bytes.fetch_sub(idle.iter().map(Instance::memory_bytes).sum(), Relaxed);
         self.dropped(idle.len());
         idle.len()
+    }
+
+    /// What it has done so far, and what it holds now.
+    pub(crate) fn stats(&self) -> Stats {
+        let (instances, memory_bytes) = (self.alive.load(Relaxed), self.memory_bytes.load(Relaxed));
+        Stats { instances, memory_bytes, ..self.counters.read() }
     }
 
     fn make(&self, allowance: Allowance) -> Result<Instance, Breakdown> {
@@ -106,17 +120,27 @@ impl Lease<'_> {
     /// The event is over. The instance is kept if the outcome and its age and size allow.
     pub(crate) fn give_back<T>(mut self, outcome: &Result<T, Breakdown>) {
         let whole = matches!(outcome, Ok(_) | Err(Breakdown::Fault(_)));
+        self.count();
         if let Some(instance) = self.instance.take_if(|instance| whole && instance.is_fit(self.instances.limits())) {
             self.instances.idle().push(instance);
             // It lives on, so its end is not counted.
             std::mem::forget(self);
         }
     }
+
+    /// Brings the count of memory up to date.
+    fn count(&mut self) {
+        let now = self.instance.as_ref().map_or(0, Instance::memory_bytes);
+        self.instances.memory_bytes.fetch_add(now, Relaxed);
+        self.instances.memory_bytes.fetch_sub(self.counted, Relaxed);
+        self.counted = now;
+    }
 }
 
 impl Drop for Lease<'_> {
     fn drop(&mut self) {
         self.instance = None;
+        self.count();
         self.instances.dropped(1);
     }
 }

@@ -15,6 +15,10 @@ pub struct Stats {
     pub instances_made: u64,
     /// Instances thrown away so far.
     pub instances_dropped: u64,
+    /// Instances that there are, in number.
+    pub instances: usize,
+    /// Their linear memory, in bytes, as it was after the last event of each.
+    pub memory_bytes: usize,
     /// Half of the events took at most this long.
     pub p50: Duration,
     /// 99 of 100 events took at most this long.
@@ -42,6 +46,7 @@ impl Counters {
         }
     }
 
+    /// The counts; what there is now, its instances know.
     pub(crate) fn read(&self) -> Stats {
         let times = self.times.read();
         Stats {
@@ -49,6 +54,8 @@ impl Counters {
             breakdowns: std::array::from_fn(|at| (KINDS[at], self.breakdowns[at].load(Relaxed))),
             instances_made: self.instances_made.load(Relaxed),
             instances_dropped: self.instances_dropped.load(Relaxed),
+            instances: 0,
+            memory_bytes: 0,
             p50: percentile(&times, 50),
             p99: percentile(&times, 99),
         }

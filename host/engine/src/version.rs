@@ -73,9 +73,9 @@ impl Version {
         self.component
     }
 
-    /// What it has done so far.
+    /// What it has done so far, and what it holds now.
     pub fn stats(&self) -> Stats {
-        self.instances.counters.read()
+        self.instances.stats()
     }
 
     /// Throws away the instances that are idle, for a version that few calls still use.

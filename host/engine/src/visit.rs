@@ -111,6 +111,11 @@ impl Growth {
         self.first_bytes = self.memory_bytes;
     }
 
+    /// What it has now, in bytes.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.memory_bytes
+    }
+
     /// By how much the memory has grown since, in bytes.
     pub(crate) fn grown_bytes(&self) -> usize {
         self.memory_bytes.saturating_sub(self.first_bytes)

@@ -4,7 +4,7 @@ use crate::admin::{Admin, token};
 use crate::api::Api;
 use crate::auth::{Authenticator, Door};
 use crate::config::{Config, HttpConfig, SipConfig, TenantConfig};
-use crate::deploy::{self, Deployments, EngineLoader, Store};
+use crate::deploy::{self, Deployments, EngineLoader, Policy, Store};
 use crate::journal;
 use crate::listen::{Handler, Listener, server_tls, sip_tls};
 use crate::state_dir::StateDir;
@@ -22,7 +22,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 
 /// The controller that this program brings along.
 pub const BUILT_IN_CONTROLLER: &[u8] = include_bytes!(env!("PLUGBOARD_CONTROLLER_WASM"));
@@ -49,6 +49,7 @@ pub struct Server {
     pub switch: Arc<Switch>,
     ready: Arc<AtomicBool>,
     drain_timeout: Duration,
+    keeper: JoinHandle<()>,
     front: Listeners,
     back: Listeners,
 }
@@ -106,6 +107,7 @@ impl Server {
             listeners: counters,
         };
         back.start(listener, Arc::new(admin));
+        let keeper = tokio::spawn(deploy::keeper::keep(tenants.clone(), switch.clone()));
 
         ready.store(true, Ordering::Relaxed);
         let [https, digest] = addresses;
@@ -121,6 +123,7 @@ impl Server {
             switch,
             ready,
             drain_timeout: config.drain_timeout,
+            keeper,
             front,
             back,
         })
@@ -130,6 +133,7 @@ impl Server {
     /// then. The admin listener goes last, so that the end can be watched.
     pub async fn drain(self) {
         self.ready.store(false, Ordering::Relaxed);
+        self.keeper.abort();
         tokio::join!(self.front.stop(), self.switch.drain(self.drain_timeout));
         self.back.stop().await;
     }
@@ -273,7 +277,8 @@ fn start_deployments(
     let read = |file: &PathBuf| std::fs::read(file).with_context(|| format!("cannot read controller = {file:?}"));
     let file = tenant.controller.as_ref().map(read).transpose()?;
     let store = Store::open(state_dir, &tenant.domain)?;
-    Ok(Deployments::start(loader, store, BUILT_IN_CONTROLLER, file.as_deref())?)
+    let policy = Policy { rollback: tenant.rollback, drain: tenant.drain };
+    Ok(Deployments::start(loader, store, BUILT_IN_CONTROLLER, file.as_deref(), policy)?)
 }
 
 /// Bytes that nobody can foresee.

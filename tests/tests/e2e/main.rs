@@ -12,6 +12,7 @@ mod refer;
 mod seed;
 mod swap;
 mod tenants;
+mod versions;
 
 use std::net::SocketAddr;
 use std::time::Duration;

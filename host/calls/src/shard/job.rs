@@ -60,7 +60,10 @@ impl Job {
         let (log, answers) = (stage.take_log(), stage.take_answers());
         stage.take_met().into_iter().for_each(|limit| tenant.counters.limits.reached(limit));
         let (state_before, outcome) = (state, stage.seal(outcome));
-        Finished { call, state_before, queued, begun, outcome, log, tenant, logic, context, given, answers }
+        let finished =
+            Finished { call, state_before, queued, begun, outcome, log, tenant, logic, context, given, answers };
+        finished.logic.observed(&finished);
+        finished
     }
 
     /// The call that it belongs to.
@@ -98,6 +101,11 @@ impl Finished {
     /// Why nothing of it happens, if it broke down.
     pub fn breakdown(&self) -> Option<&Breakdown> {
         self.outcome.as_ref().err()
+    }
+
+    /// The state that the call had before, and has again if nothing of the event happens.
+    pub fn state_before(&self) -> Option<&[u8]> {
+        self.state_before.as_deref()
     }
 
     /// A copy of all that is needed to run the event again, and of what came of it, for a journal.

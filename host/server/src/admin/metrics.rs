@@ -100,6 +100,18 @@ fn versions(admin: &Admin, out: &mut Exposition) {
         ];
         out.sample(name, &labels, 1);
     }
+    let name = "plugboard_version_candidate_percent";
+    out.family(name, "gauge", "The share of new calls that a candidate takes.");
+    for tenant in admin.tenants.iter() {
+        if let Some((id, share)) = tenant.deployments.candidate() {
+            out.sample(name, &[("tenant", tenant.domain()), ("id", &id)], u64::from(share.as_percent()));
+        }
+    }
+    let name = "plugboard_stepped_back_total";
+    out.family(name, "counter", "Versions that the host left by itself because they failed too often.");
+    for tenant in admin.tenants.iter() {
+        out.sample(name, &[("tenant", tenant.domain())], tenant.deployments.times_stepped_back());
+    }
     let name = "plugboard_guest_faults_total";
     out.family(name, "counter", "Events that the live version failed at, by kind.");
     for tenant in admin.tenants.iter() {

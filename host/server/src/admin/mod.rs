@@ -19,7 +19,8 @@
 //! | `percent=5` | as a candidate for 5 % of the new calls; 100, the default, makes it live |
 //! | `migrate=true` | moves the calls that are up to it, as far as it accepts their state |
 //! | `trial=100` | only if the last 100 recorded calls would have gone the same |
-//! | `force=true` | whatever the trial finds |
+//! | `force=true` | whatever the trial finds, and even if the host stepped back from it a short while ago |
+//! | `drain_after=3600&drain_then=end` | what becomes of the calls of the version whose place it takes: see `[tenants.*] drain` |
 
 mod calls;
 pub mod metrics;

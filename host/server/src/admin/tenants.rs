@@ -5,7 +5,8 @@ use super::{Admin, error, parameter};
 use crate::answer::{Answered, json};
 use crate::api::answer_for;
 use crate::deploy::{
-    COMPONENT_BYTES_MAX, CallsOf, DeployError, Deployed, Deployments, How, Listed, RolledBack, Share, State, Version,
+    COMPONENT_BYTES_MAX, CallsOf, DRAIN_SECONDS_MAX, DeployError, Deployed, Deployments, Drain, How, Listed,
+    RolledBack, Share, State, Then, Version,
 };
 use crate::journal::Trial;
 use crate::listen::read_body;
@@ -41,7 +42,7 @@ impl Admin {
 
     pub(super) fn versions(&self, tenant: &Tenant) -> Answered {
         let listed = tenant.deployments.list(&|logic| self.switch.calls_on(logic));
-        json(StatusCode::OK, &listed.iter().map(VersionView::from).collect::<Vec<_>>())
+        json(StatusCode::OK, &listed.into_iter().map(VersionView::from).collect::<Vec<_>>())
     }
 
     pub(super) async fn deploy(&self, tenant: &Arc<Tenant>, request: Request<Incoming>) -> Answered {
@@ -124,7 +125,7 @@ impl Admin {
 
     fn version(&self, version: Arc<Version>, state: State) -> VersionView {
         let calls = self.switch.calls_on(version.logic());
-        VersionView::from(&Listed { version, state, calls })
+        VersionView::from(Listed::new(&version, state, calls, None))
     }
 }
 
@@ -144,8 +145,24 @@ impl Asked {
         if migrate && share != Share::ALL {
             return Err("migrate: calls that are up move to a version that is live, so not with a percent".to_owned());
         }
-        Ok(Self { how: How { share }, migrate, trial: Trial::asked(query)? })
+        let how = How { share, force: is_set(query, "force"), drain: drain(query)? };
+        Ok(Self { how, migrate, trial: Trial::asked(query)? })
     }
+}
+
+/// `drain_after` and `drain_then`.
+fn drain(query: Option<&str>) -> Result<Option<Drain>, String> {
+    let (after, then) = (parameter(query, "drain_after"), parameter(query, "drain_then"));
+    let (Some(after), Some(then)) = (&after, &then) else {
+        return match (after, then) {
+            (None, None) => Ok(None),
+            _ => Err("drain_after and drain_then go together: drain_after=3600&drain_then=end".to_owned()),
+        };
+    };
+    let after = after.parse().ok().filter(|seconds| *seconds <= DRAIN_SECONDS_MAX).map(Duration::from_secs);
+    let after = after.ok_or_else(|| format!("drain_after: write a number of seconds up to {DRAIN_SECONDS_MAX}"))?;
+    let then = Then::parse(then).ok_or_else(|| format!("drain_then: write one of {}", Then::WORDS))?;
+    Ok(Some(Drain { after, then }))
 }
 
 /// Whether a parameter is there, with `true` or nothing.
@@ -157,9 +174,11 @@ fn refused(tenant: &Tenant, problem: &DeployError) -> Answered {
     tracing::warn!(tenant = tenant.domain(), %problem, "nothing was changed");
     let status = match problem {
         DeployError::Refused(_) | DeployError::OtherPath { .. } => StatusCode::UNPROCESSABLE_ENTITY,
-        DeployError::Draining | DeployError::NothingBefore | DeployError::LiveAlready | DeployError::Differs(_) => {
-            StatusCode::CONFLICT
-        }
+        DeployError::Draining
+        | DeployError::NothingBefore
+        | DeployError::LiveAlready
+        | DeployError::SteppedBack { .. }
+        | DeployError::Differs(_) => StatusCode::CONFLICT,
         DeployError::Store(_) => StatusCode::INTERNAL_SERVER_ERROR,
     };
     error(status, &problem.to_string())

@@ -1,6 +1,6 @@
 //! What the admin API says, as JSON. The command line reads the same types.
 
-use crate::deploy::{Listed, Share};
+use crate::deploy::{Draining, Listed, Share, SteppedBack};
 use crate::switch::{LadderEntry, MoveReport};
 use plugboard_calls::contract::{CallKey, EndingReason};
 use serde::{Deserialize, Serialize};
@@ -34,7 +34,7 @@ pub struct VersionView {
     pub version: String,
     /// When it was made live first, in milliseconds since the Unix epoch.
     pub deployed_unix_ms: u64,
-    /// `live`, `candidate`, `draining` or `retired`.
+    /// `live`, `candidate`, `draining`, `retired`, or `stepped-back` when the host left it by itself.
     pub state: String,
     /// The share of the new calls that a candidate takes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -49,6 +49,41 @@ pub struct VersionView {
     pub p50_us: u64,
     /// 99 of 100 of its events took no longer, in microseconds.
     pub p99_us: u64,
+    /// Instances that there are of it.
+    #[serde(default)]
+    pub instances: u64,
+    /// The linear memory of those, in bytes.
+    #[serde(default)]
+    pub memory_bytes: u64,
+    /// Until when its calls may keep it, where that has an end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drain: Option<DrainView>,
+    /// Why the host stepped back from it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stepped_back: Option<SteppedBackView>,
+}
+
+/// The end of a version's time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DrainView {
+    /// When it is, in milliseconds since the Unix epoch.
+    pub deadline_unix_ms: u64,
+    /// What happens then to the calls that are left: `migrate`, `migrate-or-end` or `end`.
+    pub then: String,
+    /// Calls that could not be moved and keep the version, the first of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub refused: Vec<RefusedMoveView>,
+}
+
+/// Why the host stepped back from a version by itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SteppedBackView {
+    /// In a line.
+    pub why: String,
+    /// How often it was.
+    pub times: u32,
+    /// Until when its component is refused, in milliseconds since the Unix epoch.
+    pub refused_until_unix_ms: u64,
 }
 
 /// The answer to a deployment.
@@ -188,25 +223,41 @@ impl From<MoveReport> for MoveView {
     }
 }
 
-impl From<&Listed> for VersionView {
-    fn from(listed: &Listed) -> Self {
-        let version = &listed.version;
-        let description = version.logic().description();
-        let stats = version.stats();
+impl From<Listed> for VersionView {
+    fn from(listed: Listed) -> Self {
+        let Listed { id, component, name, version, deployed_unix_ms, state, calls, stats, draining, stepped_back } =
+            listed;
         Self {
-            id: version.id().to_owned(),
-            component: version.component().to_owned(),
-            name: description.name.clone(),
-            version: description.version.clone(),
-            deployed_unix_ms: version.deployed_unix_ms(),
-            state: listed.state.as_str().to_owned(),
-            percent: listed.state.share().map(Share::as_percent),
-            calls: listed.calls,
+            id,
+            component,
+            name,
+            version,
+            deployed_unix_ms,
+            state: state.as_str().to_owned(),
+            percent: state.share().map(Share::as_percent),
+            calls,
             events: stats.events,
             faults: stats.faults.into_iter().map(|(kind, number)| (kind.to_owned(), number)).collect(),
             p50_us: stats.p50_us,
             p99_us: stats.p99_us,
+            instances: stats.instances,
+            memory_bytes: stats.memory_bytes,
+            drain: draining.map(DrainView::from),
+            stepped_back: stepped_back.map(SteppedBackView::from),
         }
+    }
+}
+
+impl From<Draining> for DrainView {
+    fn from(Draining { deadline_unix_ms, then, refused, .. }: Draining) -> Self {
+        let refusal = |(key, reason)| RefusedMoveView { key, reason };
+        Self { deadline_unix_ms, then: then.to_string(), refused: refused.into_iter().map(refusal).collect() }
+    }
+}
+
+impl From<SteppedBack> for SteppedBackView {
+    fn from(SteppedBack { why, times, until_unix_ms, .. }: SteppedBack) -> Self {
+        Self { why, times, refused_until_unix_ms: until_unix_ms }
     }
 }
 

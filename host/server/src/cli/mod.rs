@@ -10,6 +10,7 @@ mod versions;
 
 use crate::config::{Config, ConfigError};
 use crate::demo;
+use crate::deploy::{DRAIN_SECONDS_MAX, Then};
 use crate::{logs, serve};
 use clap::{Args, Parser, Subcommand};
 use std::path::{Path, PathBuf};
@@ -25,7 +26,8 @@ Exit codes:
 const DEPLOY_EXAMPLES: &str = "\
 Examples:
   plugboard deploy mine.wasm --domain example.com
-  plugboard deploy mine.wasm --domain example.com --percent 5";
+  plugboard deploy mine.wasm --domain example.com --percent 5
+  plugboard deploy mine.wasm --domain example.com --drain-after 3600 --then end";
 
 /// Connects SIP phones when it is asked to over HTTPS, with call logic that can be replaced while calls are up.
 #[derive(Parser)]
@@ -94,9 +96,16 @@ enum Command {
         #[arg(long, value_name = "N", num_args = 0..=1, default_missing_value = "100")]
         #[arg(value_parser = clap::value_parser!(u32).range(1..=100_000))]
         trial: Option<u32>,
-        /// Go live all the same
-        #[arg(long, requires = "trial")]
+        /// Deploy it whatever the trial finds, and even if the host stepped back from it a short while ago
+        #[arg(long)]
         force: bool,
+        /// Give the calls of the version whose place it takes this time
+        #[arg(long, value_name = "SECONDS", requires = "then")]
+        #[arg(value_parser = clap::value_parser!(u64).range(..=DRAIN_SECONDS_MAX))]
+        drain_after: Option<u64>,
+        /// What happens to them then: keep, migrate, migrate-or-end, end
+        #[arg(long, value_name = "WHAT", requires = "drain_after", value_parser = then)]
+        then: Option<Then>,
         #[command(flatten)]
         place: Place,
         #[command(flatten)]
@@ -268,8 +277,8 @@ async fn run(command: Command) -> Result<(), Failure> {
         Command::Serve { config } => serve(&config.config).await,
         Command::Demo { stay, no_color } => demonstrate(demo::DemoOptions { stay, no_colour: no_color }).await,
         Command::Check { guest, wasi, output } => versions::check(&guest, wasi, output),
-        Command::Deploy { guest, percent, migrate, trial, force, place, output } => {
-            let how = versions::How { percent, migrate, trial, force };
+        Command::Deploy { guest, percent, migrate, trial, force, drain_after, then, place, output } => {
+            let how = versions::How { percent, migrate, trial, force, drain: drain_after.zip(then) };
             versions::deploy(&guest, how, &place, output).await
         }
         Command::Replay(args) => replay::replay(&args),
@@ -282,6 +291,11 @@ async fn run(command: Command) -> Result<(), Failure> {
         Command::Calls { place, output } => calls::list(&place, output).await,
         Command::Ladder { pair, place, output } => calls::draw(&pair, &place, output).await,
     }
+}
+
+/// What happens to calls when their version has drained.
+fn then(word: &str) -> Result<Then, String> {
+    Then::parse(word).ok_or_else(|| format!("write one of {}", Then::WORDS))
 }
 
 async fn serve(file: &Path) -> Result<(), Failure> {

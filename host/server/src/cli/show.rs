@@ -44,6 +44,30 @@ pub(super) fn ago(unix_ms: u64) -> String {
     }
 }
 
+/// How long it is until a moment, in seconds; 0 when it has passed.
+pub(super) fn left(unix_ms: u64) -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+    unix_ms.saturating_sub(u64::try_from(now).unwrap_or(u64::MAX)).div_ceil(1_000)
+}
+
+/// A time in the unit that reads best.
+pub(super) fn time(microseconds: u64) -> String {
+    match microseconds {
+        0 => "-".to_owned(),
+        1..10_000 => format!("{microseconds} µs"),
+        _ => format!("{} ms", microseconds / 1_000),
+    }
+}
+
+/// A size in the unit that reads best.
+pub(super) fn size(bytes: u64) -> String {
+    match bytes {
+        0 => "-".to_owned(),
+        1..10_485_760 => format!("{} KiB", bytes.div_ceil(1_024)),
+        _ => format!("{} MiB", bytes / 1_048_576),
+    }
+}
+
 /// A call's status for people, from the JSON of the built-in controller; another's is printed as it is.
 pub(super) fn status(body: &[u8]) -> String {
     let Ok(status) = serde_json::from_slice::<Value>(body) else {

@@ -1,11 +1,11 @@
 //! `check`, `deploy`, `rollback` and `versions`.
 
 use super::client::Client;
-use super::show::{ago, print, print_json, table};
+use super::show::{ago, left, print, print_json, size, table, time};
 use super::{Failure, Output, Place};
 use crate::admin::views::{DeployedView, MoveView, RolledBackView, VersionView};
 use crate::config::EngineConfig;
-use crate::deploy::try_out;
+use crate::deploy::{Then, try_out};
 use http::Method;
 use std::path::Path;
 
@@ -42,6 +42,7 @@ pub(super) struct How {
     pub(super) migrate: bool,
     pub(super) trial: Option<u32>,
     pub(super) force: bool,
+    pub(super) drain: Option<(u64, Then)>,
 }
 
 /// `plugboard deploy`
@@ -49,9 +50,11 @@ pub(super) async fn deploy(guest: &Path, how: How, place: &Place, output: Output
     let component = read(guest)?;
     let client = Client::of(place)?;
     let domain = client.tenant().await?.domain;
-    let How { percent, migrate, trial, force } = how;
-    let trial = trial.map(|calls| format!("&trial={calls}&force={force}")).unwrap_or_default();
-    let path = format!("/v1/tenants/{domain}/controller?percent={percent}&migrate={migrate}{trial}");
+    let How { percent, migrate, trial, force, drain } = how;
+    let trial = trial.map(|calls| format!("&trial={calls}")).unwrap_or_default();
+    let drain = drain.map(|(after, then)| format!("&drain_after={after}&drain_then={then}")).unwrap_or_default();
+    let path =
+        format!("/v1/tenants/{domain}/controller?percent={percent}&migrate={migrate}&force={force}{trial}{drain}");
     let reply = client.send(Method::PUT, &path, component).await?;
     let deployed: DeployedView = reply.json()?;
     if output.json {
@@ -100,22 +103,51 @@ pub(super) async fn list(place: &Place, output: Output) -> Result<(), Failure> {
         return print_json(&versions);
     }
     let row = |version: &VersionView| {
-        let faults = version.faults.iter().filter(|(_, number)| **number > 0);
-        let faults: Vec<String> = faults.map(|(kind, number)| format!("{number} {kind}")).collect();
         vec![
             state(version),
-            short(&version.id).to_owned(),
-            version.name.clone(),
-            version.version.clone(),
+            version.id.get(..8).unwrap_or(&version.id).to_owned(),
+            format!("{} {}", version.name, version.version),
             ago(version.deployed_unix_ms),
             version.calls.to_string(),
             version.events.to_string(),
-            if faults.is_empty() { "none".to_owned() } else { faults.join(", ") },
+            version.faults.values().sum::<u64>().to_string(),
+            time(version.p50_us),
+            time(version.p99_us),
+            size(version.memory_bytes),
         ]
     };
     let rows: Vec<_> = versions.iter().map(row).collect();
-    print(&table(&["STATE", "ID", "NAME", "VERSION", "DEPLOYED", "CALLS", "EVENTS", "FAULTS"], &rows));
+    let heads = ["STATE", "ID", "VERSION", "DEPLOYED", "CALLS", "EVENTS", "FAULTS", "P50", "P99", "MEMORY"];
+    print(&table(&heads, &rows));
+    versions.iter().flat_map(remarks).for_each(|remark| print(&format!("  {remark}")));
     Ok(())
+}
+
+/// What of a version has no room in a column.
+fn remarks(version: &VersionView) -> Vec<String> {
+    let id = version.id.get(..8).unwrap_or(&version.id);
+    let mut remarks = Vec::new();
+    let faults = version.faults.iter().filter(|(_, number)| **number > 0);
+    let faults: Vec<String> = faults.map(|(kind, number)| format!("{number} {kind}")).collect();
+    if !faults.is_empty() {
+        remarks.push(format!("{id} failed: {}", faults.join(", ")));
+    }
+    if let Some(stepped) = &version.stepped_back {
+        let until = match left(stepped.refused_until_unix_ms) {
+            0 => "may be deployed again".to_owned(),
+            seconds => format!("refused for {seconds} s unless forced"),
+        };
+        remarks.push(format!("{id} stepped back ({}x): {}; {until}", stepped.times, stepped.why));
+    }
+    if let Some(drain) = &version.drain {
+        let (calls, then) = (version.calls, &drain.then);
+        remarks.push(match left(drain.deadline_unix_ms) {
+            0 => format!("{id} drained, {calls} calls left ({then})"),
+            seconds => format!("{id} drains: {calls} calls left, {then} in {seconds} s"),
+        });
+        remarks.extend(drain.refused.iter().map(|call| format!("{id} keeps {}: {}", call.key, call.reason)));
+    }
+    remarks
 }
 
 fn with_migrate(path: String, migrate: bool) -> String {

@@ -54,6 +54,14 @@
 //! trusted = ["10.0.0.0/8"]              # networks that need no PIN on the HTTPS listener
 //! cors_origins = ["https://portal.example.com"]   # browser pages that may ask; none by default
 //!
+//! drain = { after_seconds = 3600, then = "end" }  # calls on a version that was replaced; see `plugboard deploy --help`;
+//!                                       # then: "migrate", "migrate-or-end", "end", or "keep", the default
+//!
+//! [tenants."example.com".rollback]      # when the host steps back from a version by itself
+//! faults_percent = 5                    # more calls than this fail, of the events below; 0: never
+//! events_min = 200                      # events that are looked at together
+//! watch_seconds = 600                   # how long a version is watched that was made live; a candidate always is
+//!
 //! [tenants."example.com".limits]
 //! calls = 100000                        # the table in the README has them all
 //! memory_bytes = 67108864               # in place of [engine] memory_bytes; by default at least this with wasi
@@ -77,6 +85,7 @@ mod tests;
 
 pub use error::{ConfigError, Problem};
 
+use crate::deploy::Drain;
 use crate::secret::{Pin, SecretText};
 use ipnet::IpNet;
 use plugboard_calls::guest_settings::GuestSettings;
@@ -242,12 +251,27 @@ pub struct TenantConfig {
     pub trusted: Vec<IpNet>,
     /// Origins (RFC 6454) whose pages may ask.
     pub cors_origins: Vec<String>,
+    /// When the host steps back from a version by itself.
+    pub rollback: RollbackConfig,
+    /// What becomes of the calls of a version that was replaced; none: they keep it.
+    pub drain: Option<Drain>,
     /// The bounds of its calls.
     pub limits: Limits,
     /// What its call logic is told.
     pub settings: GuestSettings,
     /// Its users, in the order of the file.
     pub users: Vec<UserConfig>,
+}
+
+/// `[tenants."domain".rollback]`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RollbackConfig {
+    /// Calls that may fail within `events_min` events, in per cent of those; 0: any.
+    pub faults_percent: u8,
+    /// Events that are looked at together, in number.
+    pub events_min: u32,
+    /// How long a version is watched that was made live.
+    pub watch: Duration,
 }
 
 /// `[tenants."domain".users.name]`

@@ -4,6 +4,7 @@ use super::error::ConfigError;
 use super::limits;
 use super::table::{Problems, Table, Value};
 use super::*;
+use crate::deploy::Then;
 use plugboard_sip::text::Text;
 use std::collections::HashMap;
 use toml::de::DeTable;
@@ -12,6 +13,8 @@ use toml::de::DeTable;
 const NAME_BYTES_MAX: usize = 128;
 /// Longest time that can be configured, in seconds.
 const SECONDS_MAX: u64 = 3_600;
+/// Longest time that a version may be watched or drain, in seconds.
+const WEEK_SECONDS: u64 = 604_800;
 
 /// The whole file.
 pub(super) fn config(file: &Path, text: &str) -> Result<Config, ConfigError> {
@@ -262,6 +265,8 @@ fn tenant(domain: String, value: &Value<'_>, folder: &Path) -> Option<TenantConf
         outbound_proxy,
         trusted: trusted.unwrap_or_default(),
         cors_origins: cors_origins.unwrap_or_default(),
+        rollback: table.table("rollback").map_or_else(RollbackConfig::default, rollback),
+        drain: table.table("drain").and_then(drain),
         limits: Limits::default(),
         settings: GuestSettings::default(),
         users: Vec::new(),
@@ -290,6 +295,34 @@ fn settings(table: Table<'_>, settings: &mut GuestSettings) {
             }
         }
     }
+}
+
+impl Default for RollbackConfig {
+    fn default() -> Self {
+        Self { faults_percent: 5, events_min: 200, watch: Duration::from_secs(600) }
+    }
+}
+
+fn rollback(mut table: Table<'_>) -> RollbackConfig {
+    let mut rollback = RollbackConfig::default();
+    number(&mut table, "faults_percent", 0..=99, &mut rollback.faults_percent);
+    number(&mut table, "events_min", 1..=100_000, &mut rollback.events_min);
+    if let Some(seconds) = table.number("watch_seconds", 1..=WEEK_SECONDS) {
+        rollback.watch = Duration::from_secs(seconds);
+    }
+    table.finish();
+    rollback
+}
+
+/// None when it says `keep`, which is what happens without it, or is wrong.
+fn drain(mut table: Table<'_>) -> Option<Drain> {
+    let then = table.text("then", &format!("write {}", Then::WORDS), Then::parse);
+    let after = table.number("after_seconds", 0..=WEEK_SECONDS);
+    if (then.is_none() || after.is_none()) && then != Some(Then::Keep) {
+        table.wrong("`after_seconds` and `then` go together: drain = { after_seconds = 3600, then = \"end\" }");
+    }
+    table.finish();
+    Some(Drain { after: Duration::from_secs(after?), then: then? }).filter(|drain| drain.then != Then::Keep)
 }
 
 fn read_users(table: Table<'_>) -> Vec<UserConfig> {

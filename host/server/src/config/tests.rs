@@ -44,6 +44,11 @@ wasi = true
 outbound_proxy = "sip:127.0.0.1:5080;transport=udp"
 trusted = ["10.0.0.0/8", "192.0.2.1"]
 cors_origins = ["https://portal.example.com:8443"]
+drain = { after_seconds = 60, then = "migrate-or-end" }
+
+[tenants."Example.com".rollback]
+faults_percent = 10
+events_min = 50
 
 [tenants."Example.com".limits]
 calls = 10

@@ -97,6 +97,8 @@ fn stats(stats: &plugboard_engine::Stats) -> Stats {
         faults: stats.breakdowns.to_vec(),
         p50_us: microseconds(stats.p50),
         p99_us: microseconds(stats.p99),
+        instances: stats.instances as u64,
+        memory_bytes: stats.memory_bytes as u64,
     }
 }
 

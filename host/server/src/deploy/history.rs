@@ -1,7 +1,9 @@
 //! Which versions a tenant has: one is live, some were before, one may be a candidate, and some only have calls left.
 
+use super::back_off::BackOff;
 use super::{BEFORE_MAX, Share, Version};
 use std::sync::Arc;
+use std::time::Instant;
 
 /// The versions of a tenant. The last of the line is live, so the line is never empty once a tenant has started.
 #[derive(Clone, Default)]
@@ -12,6 +14,10 @@ pub(super) struct History {
     pub(super) candidate: Option<(Arc<Version>, Share)>,
     /// Not in line any more.
     pub(super) aside: Vec<Arc<Version>>,
+    /// When the live version was deployed, if that was since the start and nobody has rolled back to it.
+    pub(super) live_since: Option<Instant>,
+    /// What the host stepped back from by itself.
+    pub(super) back_off: BackOff,
 }
 
 impl History {
@@ -34,6 +40,7 @@ impl History {
     pub(super) fn push(&mut self, version: Arc<Version>) {
         self.take(&version);
         self.line.push(version);
+        self.live_since = Some(Instant::now());
         while self.line.len() > BEFORE_MAX + 1 {
             self.aside.push(self.line.remove(0));
         }
@@ -53,10 +60,17 @@ impl History {
         Some(version)
     }
 
+    /// Takes this version away if it is the candidate.
+    pub(super) fn withdraw_if(&mut self, version: &Arc<Version>) -> Option<Arc<Version>> {
+        self.candidate.as_ref().filter(|(candidate, _)| Arc::ptr_eq(candidate, version))?;
+        self.withdraw()
+    }
+
     /// Takes the live version off the line, if there is one before it; the one that is live then.
     pub(super) fn pop(&mut self) -> Option<Arc<Version>> {
         let before = self.line.iter().rev().nth(1)?.clone();
         self.aside.extend(self.line.pop());
+        self.live_since = None;
         Some(before)
     }
 

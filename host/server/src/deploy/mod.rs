@@ -2,24 +2,35 @@
 //!
 //! A deployment is checked, compiled and tried while the live version goes on; only then does one pointer move. New
 //! calls take the new version, calls in progress keep the one they began with. Whatever fails changes nothing.
-//! A version can be a **candidate** first, which takes a share of the new calls ([`share`]).
+//! A version can be a **candidate** first, which takes a share of the new calls ([`share`]). From a candidate that fails
+//! too often ([`health`]), and from one that was made live a short while ago, the host steps back by itself
+//! ([`keeper`]), and refuses it for a time ([`back_off`]). A version that new calls do not take any more drains
+//! ([`drain`]).
 //!
 //! What is deployed is kept in the state folder, so that a restart starts the same version again; a controller that
 //! is changed in the configuration since then takes its place.
 
+mod back_off;
+pub mod drain;
 mod engine;
+mod health;
 mod history;
+pub mod keeper;
+mod observed;
 pub mod share;
 mod store;
 #[cfg(test)]
 pub(crate) mod tests;
 mod version;
 
+pub use back_off::SteppedBack;
+pub use drain::{Drain, Draining, Then};
 pub use engine::{EngineLoader, engine, load_alone, try_out};
 pub use share::{Newcomers, Share};
 pub use store::Store;
 pub use version::{Listed, Loaded, Loader, State, Stats, Version};
 
+use crate::config::RollbackConfig;
 use history::History;
 use share::Candidate;
 use store::{CandidateRecord, Configured, Kept, Record};
@@ -27,8 +38,9 @@ use store::{CandidateRecord, Configured, Kept, Record};
 use arc_swap::ArcSwap;
 use plugboard_calls::logic::Logic;
 use sha2::{Digest as _, Sha256};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 /// Versions before the live one that can be rolled back to, in number.
 pub const BEFORE_MAX: usize = 3;
@@ -37,6 +49,9 @@ pub const BEFORE_MAX: usize = 3;
 pub const DRAINING_MAX: usize = 8;
 /// Largest component, in bytes.
 pub const COMPONENT_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// Longest time that a version may drain, in seconds: a week.
+pub const DRAIN_SECONDS_MAX: u64 = 604_800;
 
 /// Why a deployment or rollback changed nothing.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -52,6 +67,18 @@ pub enum DeployError {
     /// Too much is draining.
     #[error("{DRAINING_MAX} versions still have calls: end some of them, or wait, and deploy again")]
     Draining,
+    /// The host stepped back from it a short while ago.
+    #[error(
+        "it was stepped back from ({times}x so far): {why}; it may be deployed again in {seconds} s, or now with force"
+    )]
+    SteppedBack {
+        /// How often.
+        times: u32,
+        /// Why the last time.
+        why: String,
+        /// How long it is still refused, in seconds.
+        seconds: u64,
+    },
     /// There is no version before this one.
     #[error("there is no version before this one to roll back to")]
     NothingBefore,
@@ -78,13 +105,26 @@ pub enum DeployError {
 pub struct How {
     /// The part of the new calls that it takes. All of them makes it live, less a candidate.
     pub share: Share,
+    /// Deploys it even if the host stepped back from it.
+    pub force: bool,
+    /// What becomes of the calls of the version whose place it takes, if that is not what the configuration says.
+    pub drain: Option<Drain>,
 }
 
 impl Default for How {
     /// Live at once.
     fn default() -> Self {
-        Self { share: Share::ALL }
+        Self { share: Share::ALL, force: false, drain: None }
     }
+}
+
+/// What the configuration of a tenant says about its versions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Policy {
+    /// When the host steps back by itself.
+    pub rollback: RollbackConfig,
+    /// What becomes of the calls of a version that new calls do not take any more; none: they keep it.
+    pub drain: Option<Drain>,
 }
 
 /// What a deployment did.
@@ -111,6 +151,8 @@ pub type CallsOf<'c> = &'c dyn Fn(&Arc<dyn Logic>) -> usize;
 /// The versions of one tenant.
 pub struct Deployments {
     front: ArcSwap<Front>,
+    policy: Arc<ArcSwap<Policy>>,
+    stepped_back: AtomicU64,
     loader: Arc<dyn Loader>,
     store: Store,
     /// Held while a version is loaded and takes its place: two deployments at once are one after the other.
@@ -126,8 +168,8 @@ struct Front {
 
 impl Deployments {
     /// Starts with what was deployed last, or with the configured component when nothing was or the configuration has
-    /// changed since. `file` is the component that the configuration names, none for the built-in one. May take
-    /// seconds.
+    /// changed since. `file` is the component that the configuration names, none for the built-in one; `policy` what it
+    /// says about versions. May take seconds.
     ///
     /// # Errors
     /// When the configured component does not pass and nothing that was deployed takes its place.
@@ -136,30 +178,33 @@ impl Deployments {
         store: Store,
         built_in: &[u8],
         file: Option<&[u8]>,
+        policy: Policy,
     ) -> Result<Self, DeployError> {
+        let policy = Arc::new(ArcSwap::from_pointee(policy));
         let bytes = file.unwrap_or(built_in);
         let component = hash(bytes);
         let base = if file.is_some() { component.clone() } else { "built-in".to_owned() };
-        let Kept { line, candidate, configured_is_live } =
+        let Kept { line, candidate, back_off, configured_is_live } =
             store.start(Configured { base, component: component.clone() });
         let again = |Record { component, deployed_unix_ms }: Record| match store
             .component(&component)
             .and_then(|bytes| loader.load(&bytes))
         {
-            Ok(loaded) => Some(Version::new(loaded, component, deployed_unix_ms)),
+            Ok(loaded) => Some(Version::new(loaded, component, deployed_unix_ms, policy.clone())),
             Err(reason) => {
                 let tenant = store.domain();
                 tracing::error!(tenant, component, reason, "a component deployed before cannot be started again");
                 None
             }
         };
-        let mut history = History::default();
+        let mut history = History { back_off, ..History::default() };
         line.into_iter().filter_map(again).for_each(|version| history.push(version));
         if configured_is_live || history.line.is_empty() {
             let loaded = loader.load(bytes).map_err(DeployError::Refused)?;
             store.keep(&component, bytes).map_err(DeployError::Store)?;
-            history.push(Version::new(loaded, component, now_unix_ms()));
+            history.push(Version::new(loaded, component, now_unix_ms(), policy.clone()));
         }
+        history.live_since = None;
         if let Some((record, share)) = candidate.and_then(CandidateRecord::into_parts)
             && history.find(&record.component).is_none()
             && let Some(version) = again(record)
@@ -168,14 +213,24 @@ impl Deployments {
         }
         let front = ArcSwap::from_pointee(Front::of(&history));
         let (turns, history) = (Mutex::default(), Mutex::new(history));
-        let deployments = Self { front, loader, store, turns, history };
+        let deployments = Self { front, policy, stepped_back: AtomicU64::new(0), loader, store, turns, history };
         deployments.save(&deployments.history())?;
         Ok(deployments)
+    }
+
+    /// Follows what a changed configuration says about versions.
+    pub fn follow(&self, policy: Policy) {
+        self.policy.store(Arc::new(policy));
     }
 
     /// The version that new calls take, but for a candidate's share.
     pub fn live(&self) -> Arc<Version> {
         self.front.load().live.clone()
+    }
+
+    /// The id of the candidate, if there is one, and its share of the new calls.
+    pub fn candidate(&self) -> Option<(String, Share)> {
+        self.history().candidate.as_ref().map(|(version, share)| (version.id().to_owned(), *share))
     }
 
     /// Who takes new calls at the moment.
@@ -196,6 +251,7 @@ impl Deployments {
             let history = self.history();
             (history.find(&component_hash).cloned(), history.candidate.clone())
         };
+        self.check_back_off(&component_hash, how.force)?;
         let same = |version: &Arc<Version>| version.component() == component_hash;
         if same(&self.live()) {
             let version = self.live();
@@ -227,7 +283,7 @@ impl Deployments {
                 history.push(version.clone());
             }
         }
-        self.switch(history, before, calls_of)?;
+        self.switch(history, before, how.drain, calls_of)?;
         Ok(Deployed { version, state, already: false })
     }
 
@@ -251,30 +307,91 @@ impl Deployments {
         if withdrawn.is_none() {
             history.pop().ok_or(DeployError::NothingBefore)?;
         }
-        self.switch(history, before, calls_of)?;
+        self.switch(history, before, None, calls_of)?;
         Ok(RolledBack { live: self.live(), withdrawn })
     }
 
-    /// All versions that are live, a candidate, draining or kept: the live one first, then the candidate, then from new
-    /// to old.
+    /// Whether there is something for [`Self::step_back`] or [`Self::overdue`] to do. Cheap.
+    pub(crate) fn wants_attention(&self, now: Instant) -> bool {
+        let history = self.history();
+        self.given_up(&history, now).is_some() || history.all().any(|version| version.is_overdue(now))
+    }
+
+    /// Steps back from a version that fails too often, if there is one: a candidate, or the live one if it was deployed
+    /// a short while ago and another was live before.
+    ///
+    /// # Errors
+    /// Why nothing changed.
+    pub(crate) fn step_back(&self, calls_of: CallsOf<'_>) -> Result<Option<SteppedBack>, DeployError> {
+        let _turn = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut history = self.history();
+        let Some(version) = self.given_up(&history, Instant::now()) else { return Ok(None) };
+        let before = history.clone();
+        if history.withdraw_if(&version).is_none() {
+            history.pop().ok_or(DeployError::NothingBefore)?;
+        }
+        let why = version.health().verdict().unwrap_or_default();
+        history.back_off.note(SteppedBack::from(&version, why), now_unix_ms());
+        let noted = history.back_off.of(version.component()).cloned();
+        self.switch(history, before, None, calls_of)?;
+        self.stepped_back.fetch_add(1, Ordering::Relaxed);
+        Ok(noted)
+    }
+
+    /// How often the host stepped back by itself since the start, in number.
+    pub fn times_stepped_back(&self) -> u64 {
+        self.stepped_back.load(Ordering::Relaxed)
+    }
+
+    /// The versions whose calls have had their time.
+    pub(crate) fn overdue(&self, now: Instant) -> Vec<Arc<Version>> {
+        self.history().all().filter(|version| version.is_overdue(now)).cloned().collect()
+    }
+
+    /// All versions that are live, a candidate, draining, kept, or that the host stepped back from: the live one first,
+    /// then the candidate, then from new to old.
     pub fn list(&self, calls_of: CallsOf<'_>) -> Vec<Listed> {
         let history = self.history();
         let live = self.live();
         let listed = |version: &Arc<Version>| {
             let calls = calls_of(version.logic());
+            let stepped_back = history.back_off.of(version.component()).cloned();
             let state = match &history.candidate {
                 _ if Arc::ptr_eq(version, &live) => State::Live,
                 Some((candidate, share)) if Arc::ptr_eq(version, candidate) => State::Candidate(*share),
+                _ if stepped_back.is_some() => State::SteppedBack,
                 _ if calls > 0 => State::Draining,
                 _ => State::Retired,
             };
-            Listed { version: version.clone(), state, calls }
+            Listed::new(version, state, calls, stepped_back)
         };
         let candidate = history.candidate.iter().map(|(version, _)| version);
         let before = history.line.iter().rev().filter(|version| !Arc::ptr_eq(version, &live));
         let in_line = std::iter::once(&live).chain(candidate).chain(before).map(listed);
         let aside = history.aside.iter().rev().map(listed).filter(|listed| listed.state != State::Retired);
-        in_line.chain(aside).collect()
+        let gone = history.back_off.newest_first().filter(|stepped| history.find(&stepped.component).is_none());
+        in_line.chain(aside).chain(gone.cloned().map(Listed::gone)).collect()
+    }
+
+    /// The version to step back from, if there is one.
+    fn given_up(&self, history: &History, now: Instant) -> Option<Arc<Version>> {
+        let candidate = history.candidate.as_ref().map(|(version, _)| version);
+        let watch = self.policy.load().rollback.watch;
+        let is_watched = history.live_since.is_some_and(|since| now.duration_since(since) <= watch);
+        let live = history.line.last().filter(|_| is_watched && history.line.len() > 1);
+        candidate.into_iter().chain(live).find(|version| version.health().is_given_up()).cloned()
+    }
+
+    fn check_back_off(&self, component: &str, force: bool) -> Result<(), DeployError> {
+        let (now, history) = (now_unix_ms(), self.history());
+        match history.back_off.refusal(component, now).filter(|_| !force) {
+            None => Ok(()),
+            Some(SteppedBack { times, why, until_unix_ms, .. }) => Err(DeployError::SteppedBack {
+                times: *times,
+                why: why.clone(),
+                seconds: until_unix_ms.saturating_sub(now).div_ceil(1_000),
+            }),
+        }
     }
 
     fn load(&self, component: &[u8], hash: String, calls_of: CallsOf<'_>) -> Result<Arc<Version>, DeployError> {
@@ -282,7 +399,7 @@ impl Deployments {
             return Err(DeployError::Draining);
         }
         let loaded = self.loader.load(component).map_err(DeployError::Refused)?;
-        Ok(Version::new(loaded, hash, now_unix_ms()))
+        Ok(Version::new(loaded, hash, now_unix_ms(), self.policy.clone()))
     }
 
     fn check_path(&self, candidate: &Version) -> Result<(), DeployError> {
@@ -292,11 +409,12 @@ impl Deployments {
     }
 
     /// Moves the pointer to what the history says once that is on disk; puts the history back when it cannot be
-    /// written.
+    /// written. `drain`: what becomes of the calls of those that leave service, if that is not what the policy says.
     fn switch(
         &self,
         mut history: MutexGuard<'_, History>,
         before: History,
+        drain: Option<Drain>,
         calls_of: CallsOf<'_>,
     ) -> Result<(), DeployError> {
         history.aside.retain(|version| calls_of(version.logic()) > 0);
@@ -304,9 +422,11 @@ impl Deployments {
             *history = before;
             return Err(error);
         }
+        let (now, drain) = (now_unix_ms(), drain.or(self.policy.load().drain));
+        let serves = |history: &History, version: &Arc<Version>| history.newest().any(|one| Arc::ptr_eq(one, version));
+        history.newest().filter(|version| !serves(&before, version)).for_each(|version| version.enter_service());
         self.front.store(Arc::new(Front::of(&history)));
-        let serves = |version: &Arc<Version>| history.newest().any(|newest| Arc::ptr_eq(newest, version));
-        before.newest().filter(|version| !serves(version)).for_each(|version| version.rest());
+        before.newest().filter(|version| !serves(&history, version)).for_each(|v| v.leave_service(drain, now));
         Ok(())
     }
 
@@ -317,7 +437,8 @@ impl Deployments {
         };
         let candidate = history.candidate.as_ref();
         let candidate = candidate.map(|(version, share)| CandidateRecord::new(record(version), *share));
-        self.store.save(history.line.iter().map(record).collect(), candidate).map_err(DeployError::Store)
+        let line = history.line.iter().map(record).collect();
+        self.store.save(line, candidate, history.back_off.clone()).map_err(DeployError::Store)
     }
 
     fn draining(&self, calls_of: CallsOf<'_>) -> usize {
@@ -333,11 +454,8 @@ impl Front {
     fn of(history: &History) -> Self {
         let live =
             history.line.last().expect("a tenant has started with a version, and the last one never goes").clone();
-        let candidate = history.candidate.as_ref().map(|(version, share)| Candidate {
-            logic: version.logic().clone(),
-            component: version.component().to_owned(),
-            share: *share,
-        });
+        let candidate =
+            history.candidate.as_ref().map(|(version, share)| Candidate { version: version.clone(), share: *share });
         let newcomers = Arc::new(Newcomers::new(live.logic().clone(), candidate));
         Self { live, newcomers }
     }

@@ -4,6 +4,7 @@
 //! the tenant and the key alone, and the candidate takes the places below its share. So a key that went to it at 5 %
 //! goes there at 20 %, too, also after a restart; and the next candidate is tried on other keys.
 
+use super::Version;
 use plugboard_calls::contract::CallKey;
 use plugboard_calls::logic::Logic;
 use sha2::{Digest as _, Sha256};
@@ -58,10 +59,15 @@ pub struct Newcomers {
 
 /// The call logic that takes a share of them.
 pub(super) struct Candidate {
-    pub(super) logic: Arc<dyn Logic>,
-    /// SHA-256 of the component, in hex.
-    pub(super) component: String,
+    pub(super) version: Arc<Version>,
     pub(super) share: Share,
+}
+
+impl Candidate {
+    /// One that is given up takes none, even before it is taken away.
+    fn takes(&self, domain: &str, key: &CallKey) -> bool {
+        self.share.holds(self.version.component(), domain, key) && !self.version.health().is_given_up()
+    }
 }
 
 impl Newcomers {
@@ -77,7 +83,7 @@ impl Newcomers {
     /// The one that takes a new call with this key.
     pub fn logic_for(&self, domain: &str, key: &CallKey) -> &Arc<dyn Logic> {
         match &self.candidate {
-            Some(candidate) if candidate.share.holds(&candidate.component, domain, key) => &candidate.logic,
+            Some(candidate) if candidate.takes(domain, key) => candidate.version.logic(),
             _ => &self.live,
         }
     }

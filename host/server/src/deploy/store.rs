@@ -2,6 +2,7 @@
 //! which of them were live, in order, and which one is a candidate. Each file is written aside and renamed, so a crash leaves the old or the new.
 
 use super::Share;
+use super::back_off::BackOff;
 use crate::state_dir::{self, StateDir};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -58,6 +59,8 @@ pub(super) struct Kept {
     pub(super) line: Vec<Record>,
     /// What took a share of the new calls.
     pub(super) candidate: Option<CandidateRecord>,
+    /// What the host stepped back from.
+    pub(super) back_off: BackOff,
     /// The configured component, which may be newer by now, comes behind all of it.
     pub(super) configured_is_live: bool,
 }
@@ -70,6 +73,8 @@ struct Deployed {
     line: Vec<Record>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     candidate: Option<CandidateRecord>,
+    #[serde(default, skip_serializing_if = "BackOff::is_empty")]
+    stepped_back: BackOff,
 }
 
 impl Store {
@@ -89,7 +94,8 @@ impl Store {
 
     /// Says what the configuration names now, and gets what to start with.
     pub(super) fn start(&self, configured: Configured) -> Kept {
-        let nothing = Kept { line: Vec::new(), candidate: None, configured_is_live: true };
+        let back_off = BackOff::default();
+        let nothing = Kept { line: Vec::new(), candidate: None, back_off, configured_is_live: true };
         let kept = self.kept(&configured).unwrap_or(nothing);
         *self.configured.lock().unwrap_or_else(PoisonError::into_inner) = configured;
         kept
@@ -98,7 +104,9 @@ impl Store {
     fn kept(&self, configured: &Configured) -> Option<Kept> {
         let tenant = &self.domain;
         let text = std::fs::read(self.folder.join(LIST)).ok()?;
-        let Deployed { configured: then, mut line, candidate } = match serde_json::from_slice(&text) {
+        let Deployed { configured: then, mut line, candidate, stepped_back: back_off } = match serde_json::from_slice(
+            &text,
+        ) {
             Ok(deployed) => deployed,
             Err(error) => {
                 tracing::error!(tenant, %error, "what was deployed cannot be read: starting the configured controller");
@@ -110,7 +118,7 @@ impl Store {
             return None;
         }
         let configured_is_live = line.pop_if(|last| last.component == then.component).is_some();
-        Some(Kept { line, candidate, configured_is_live })
+        Some(Kept { line, candidate, back_off, configured_is_live })
     }
 
     /// The bytes of a component, checked against its hash.
@@ -124,10 +132,15 @@ impl Store {
         state_dir::write(&self.file(component), bytes).map_err(|error| error.to_string())
     }
 
-    /// Writes down what is live now, what was before and what is a candidate, and removes every other component.
-    pub(super) fn save(&self, line: Vec<Record>, candidate: Option<CandidateRecord>) -> Result<(), String> {
+    /// Writes down what is live now, what was before, what is a candidate and what was stepped back from, and removes every other component.
+    pub(super) fn save(
+        &self,
+        line: Vec<Record>,
+        candidate: Option<CandidateRecord>,
+        stepped_back: BackOff,
+    ) -> Result<(), String> {
         let configured = self.configured.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let deployed = Deployed { configured, line, candidate };
+        let deployed = Deployed { configured, line, candidate, stepped_back };
         let text = serde_json::to_vec_pretty(&deployed).map_err(|error| error.to_string())?;
         state_dir::write(&self.folder.join(LIST), &text).map_err(|error| error.to_string())?;
         self.sweep(&deployed);

@@ -63,7 +63,14 @@ impl Deployments {
 fn start(folder: &Path, built_in: &str, file: Option<&str>) -> Deployments {
     let state_dir = StateDir::open(folder).expect("made");
     let store = Store::open(&state_dir, "example.com").expect("made");
-    Deployments::start(Arc::new(AnyButBad), store, built_in.as_bytes(), file.map(str::as_bytes)).expect("starts")
+    Deployments::start(Arc::new(AnyButBad), store, built_in.as_bytes(), file.map(str::as_bytes), policy())
+        .expect("starts")
+}
+
+/// Steps back after three calls of a hundred events.
+fn policy() -> Policy {
+    let rollback = RollbackConfig { faults_percent: 2, events_min: 100, ..RollbackConfig::default() };
+    Policy { rollback, drain: None }
 }
 
 fn name(version: &Version) -> &str {
@@ -72,7 +79,7 @@ fn name(version: &Version) -> &str {
 
 /// Name, state and calls of each version in the list.
 fn listed(deployments: &Deployments, calls_of: CallsOf<'_>) -> Vec<String> {
-    let one = |listed: Listed| format!("{} {} {}", name(&listed.version), state(&listed), listed.calls);
+    let one = |listed: Listed| format!("{} {} {}", listed.name, state(&listed), listed.calls);
     deployments.list(calls_of).into_iter().map(one).collect()
 }
 
@@ -91,7 +98,7 @@ fn deploy(deployments: &Deployments, component: &str) -> Result<Deployed, Deploy
 
 /// Deploys as a candidate for this share of the new calls.
 fn propose(deployments: &Deployments, component: &str, percent: u8) -> Result<Deployed, DeployError> {
-    let how = How { share: Share::percent(percent).expect("a share") };
+    let how = How { share: Share::percent(percent).expect("a share"), ..How::default() };
     deployments.deploy(component.as_bytes(), how, &no_calls)
 }
 
@@ -242,7 +249,7 @@ fn a_candidate_goes_with_its_rollback_and_with_another_deployment() {
     let folder = tempfile::tempdir().expect("a folder");
     let deployments = start(folder.path(), "one", None);
     propose(&deployments, "two", 50).expect("passes");
-    let two = deployments.list(&no_calls).remove(1).version;
+    let two = deployments.history().find(&hash(b"two")).cloned().expect("the candidate");
     let calls_of_two = |logic: &Arc<dyn Logic>| usize::from(Arc::ptr_eq(logic, two.logic()));
     let back = deployments.roll_back(&calls_of_two).expect("there is a candidate");
     assert_eq!((name(&back.live), back.withdrawn.as_deref().map(name)), ("one", Some("two")));
@@ -290,4 +297,77 @@ fn what_was_aside_is_on_disk_again_once_it_is_live_again() {
     deployments.deploy(b"two", How::default(), &always_one).expect("passes");
     drop(deployments);
     assert_eq!(name(&start(folder.path(), "one", None).live()), "two");
+}
+
+/// Lets this many calls fail on a version.
+fn fail(version: &Version, calls: u64) {
+    (0..calls).for_each(|call| version.health().failed(&policy().rollback, call, &"it trapped"));
+}
+
+#[test]
+fn the_host_steps_back_from_a_candidate_that_fails_and_refuses_it_for_a_time() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let deployments = start(folder.path(), "one", None);
+    let candidate = propose(&deployments, "bad one", 50).expect("passes").version;
+    fail(&candidate, 2);
+    assert!(!deployments.wants_attention(Instant::now()));
+    assert_eq!(deployments.step_back(&no_calls), Ok(None), "2 of 100 are within bounds");
+    fail(&candidate, 3);
+    assert!(deployments.wants_attention(Instant::now()));
+    assert_eq!(taken_by_candidate(&deployments), [] as [usize; 0], "it gets no call from that moment on");
+    let stepped = deployments.step_back(&no_calls).expect("written").expect("stepped back");
+    assert_eq!((stepped.name.as_str(), stepped.times), ("bad one", 1));
+    assert!(!deployments.wants_attention(Instant::now()));
+    assert_eq!(listed(&deployments, &no_calls), ["one live 0", "bad one stepped-back 0"]);
+
+    let refused = propose(&deployments, "bad one", 1).err().expect("refused").to_string();
+    assert!(
+        refused.contains("3 calls failed") && refused.contains("it trapped") && refused.contains(" s,"),
+        "{refused}"
+    );
+    drop(deployments);
+    let again = start(folder.path(), "one", None);
+    assert!(
+        matches!(deploy(&again, "bad one"), Err(DeployError::SteppedBack { times: 1, .. })),
+        "after a restart, too"
+    );
+    let forced = How { force: true, ..How::default() };
+    assert!(again.deploy(b"bad one", forced, &no_calls).is_ok());
+    assert_eq!(listed(&again, &no_calls), ["bad one live 0", "one retired 0"]);
+    assert_eq!(again.times_stepped_back(), 0);
+}
+
+#[test]
+fn the_host_steps_back_from_what_was_just_made_live_if_there_was_something_before() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let deployments = start(folder.path(), "one", None);
+    fail(&deployments.live(), 10);
+    assert!(!deployments.wants_attention(Instant::now()), "there is nothing to step back to");
+    deploy(&deployments, "two").expect("passes");
+    fail(&deployments.live(), 10);
+    assert!(!deployments.wants_attention(Instant::now() + RollbackConfig::default().watch * 2), "it was live for long");
+    assert!(deployments.step_back(&no_calls).expect("written").is_some());
+    assert_eq!(name(&deployments.live()), "one");
+    assert!(!deployments.wants_attention(Instant::now()), "and not from there to what came before");
+}
+
+#[test]
+fn a_version_that_new_calls_left_has_the_time_that_the_operator_gave_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let deployments = start(folder.path(), "one", None);
+    let (one, always_one) = (deployments.live(), |_: &Arc<dyn Logic>| 1);
+    let minute = Drain { after: std::time::Duration::from_secs(60), then: Then::End };
+    let how = How { drain: Some(minute), ..How::default() };
+    deployments.deploy(b"two", how, &always_one).expect("passes");
+    assert!(deployments.overdue(Instant::now()).is_empty());
+    let overdue = deployments.overdue(Instant::now() + minute.after);
+    assert!(overdue.len() == 1 && Arc::ptr_eq(&overdue[0], &one));
+    let draining = deployments.list(&always_one).remove(1).draining.expect("a deadline");
+    assert_eq!((draining.then, draining.refused.len()), (Then::End, 0));
+    one.finish_drain(vec![("key".to_owned(), "schema 2".to_owned())]);
+    assert!(deployments.overdue(Instant::now() + minute.after).is_empty(), "once");
+    assert_eq!(one.draining().expect("a deadline").refused.len(), 1);
+    deployments.roll_back(&always_one).expect("one");
+    assert!(one.draining().is_none(), "it is in service again");
+    assert!(deployments.list(&always_one).remove(1).draining.is_none(), "calls keep it unless told otherwise");
 }

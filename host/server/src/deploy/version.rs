@@ -1,8 +1,13 @@
 //! One version of a tenant's call logic, and where it is in its life.
 
-use super::Share;
+use super::drain::{Drain, Draining};
+use super::health::Health;
+use super::observed::Observed;
+use super::{Policy, Share, SteppedBack};
+use arc_swap::ArcSwap;
 use plugboard_calls::logic::Logic;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 /// Turns bytes into call logic: checks, compiles and tries them.
 pub trait Loader: Send + Sync {
@@ -36,18 +41,33 @@ pub struct Stats {
     pub p50_us: u64,
     /// 99 of 100 of its events took no longer, in microseconds.
     pub p99_us: u64,
+    /// Instances that there are of it, in number.
+    pub instances: u64,
+    /// The linear memory of those, in bytes, as it was after their last event. Machine code is not in it.
+    pub memory_bytes: u64,
 }
 
 /// A version of call logic that passed, with where it came from.
 pub struct Version {
     loaded: Loaded,
+    logic: Arc<dyn Logic>,
+    observed: Arc<Observed>,
     component: String,
     deployed_unix_ms: u64,
+    draining: Mutex<Option<Draining>>,
 }
 
 impl Version {
-    pub(super) fn new(loaded: Loaded, component: String, deployed_unix_ms: u64) -> Arc<Self> {
-        Arc::new(Self { loaded, component, deployed_unix_ms })
+    /// `deployed_unix_ms`: when it was deployed, in milliseconds since the Unix epoch.
+    pub(super) fn new(
+        loaded: Loaded,
+        component: String,
+        deployed_unix_ms: u64,
+        policy: Arc<ArcSwap<Policy>>,
+    ) -> Arc<Self> {
+        let observed = Observed::new(loaded.logic.clone(), policy);
+        let (logic, draining) = (observed.clone(), Mutex::default());
+        Arc::new(Self { loaded, logic, observed, component, deployed_unix_ms, draining })
     }
 
     /// The hash that names it.
@@ -62,7 +82,17 @@ impl Version {
 
     /// It.
     pub fn logic(&self) -> &Arc<dyn Logic> {
-        &self.loaded.logic
+        &self.logic
+    }
+
+    /// How it fares.
+    pub(super) fn health(&self) -> &Health {
+        &self.observed.health
+    }
+
+    /// How it drains, if its calls have a deadline.
+    pub fn draining(&self) -> Option<Draining> {
+        self.drain().clone()
     }
 
     /// What happened to it so far.
@@ -75,9 +105,32 @@ impl Version {
         self.deployed_unix_ms
     }
 
-    /// New calls do not take it any more: gives back what it holds for speed.
-    pub(super) fn rest(&self) {
+    /// New calls take it from now on.
+    pub(super) fn enter_service(&self) {
+        self.health().begin();
+        *self.drain() = None;
+    }
+
+    /// New calls do not take it any more: it gives back what it holds for speed, and its calls have this time.
+    pub(super) fn leave_service(&self, drain: Option<Drain>, now_unix_ms: u64) {
         (self.loaded.rest)();
+        *self.drain() = Draining::begin(drain, now_unix_ms);
+    }
+
+    /// Whether the time of its calls is over and nothing was done about it yet.
+    pub(super) fn is_overdue(&self, now: Instant) -> bool {
+        self.drain().as_ref().is_some_and(|draining| draining.is_due(now))
+    }
+
+    /// What was to be done at its deadline is done; these calls could not be moved.
+    pub(super) fn finish_drain(&self, refused: Vec<(String, String)>) {
+        if let Some(draining) = &mut *self.drain() {
+            draining.finish(refused);
+        }
+    }
+
+    fn drain(&self) -> MutexGuard<'_, Option<Draining>> {
+        self.draining.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -92,6 +145,8 @@ pub enum State {
     Draining,
     /// No call has it; kept to roll back to.
     Retired,
+    /// The host stepped back from it by itself. Calls that began with it may still go on.
+    SteppedBack,
 }
 
 impl State {
@@ -102,6 +157,7 @@ impl State {
             Self::Candidate(_) => "candidate",
             Self::Draining => "draining",
             Self::Retired => "retired",
+            Self::SteppedBack => "stepped-back",
         }
     }
 
@@ -109,17 +165,67 @@ impl State {
     pub fn share(self) -> Option<Share> {
         match self {
             Self::Candidate(share) => Some(share),
-            Self::Live | Self::Draining | Self::Retired => None,
+            Self::Live | Self::Draining | Self::Retired | Self::SteppedBack => None,
         }
     }
 }
 
 /// A version as `versions` lists it.
+#[derive(Clone, Debug)]
 pub struct Listed {
-    /// It.
-    pub version: Arc<Version>,
+    /// The hash that names it.
+    pub id: String,
+    /// SHA-256 of the component, in hex.
+    pub component: String,
+    /// What the component calls itself.
+    pub name: String,
+    /// The version that the component gives itself.
+    pub version: String,
+    /// When it was deployed, in milliseconds since the Unix epoch.
+    pub deployed_unix_ms: u64,
     /// Where it is in its life.
     pub state: State,
     /// Calls that it serves, in number.
     pub calls: usize,
+    /// What happened to it so far; nothing is known of one that is gone.
+    pub stats: Stats,
+    /// Until when its calls may keep it.
+    pub draining: Option<Draining>,
+    /// Why the host stepped back from it, and until when it is refused.
+    pub stepped_back: Option<SteppedBack>,
+}
+
+impl Listed {
+    /// A version that is in memory.
+    pub fn new(version: &Version, state: State, calls: usize, stepped_back: Option<SteppedBack>) -> Self {
+        let description = version.logic().description();
+        Self {
+            id: version.id().to_owned(),
+            component: version.component().to_owned(),
+            name: description.name.clone(),
+            version: description.version.clone(),
+            deployed_unix_ms: version.deployed_unix_ms(),
+            state,
+            calls,
+            stats: version.stats(),
+            draining: version.draining(),
+            stepped_back,
+        }
+    }
+
+    /// A version that is gone, of which only this is known.
+    pub(super) fn gone(stepped: SteppedBack) -> Self {
+        Self {
+            id: stepped.id.clone(),
+            component: stepped.component.clone(),
+            name: stepped.name.clone(),
+            version: stepped.version.clone(),
+            deployed_unix_ms: stepped.deployed_unix_ms,
+            state: State::SteppedBack,
+            calls: 0,
+            stats: Stats::default(),
+            draining: None,
+            stepped_back: Some(stepped),
+        }
+    }
 }

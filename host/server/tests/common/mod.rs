@@ -13,7 +13,7 @@ use plugboard_server::admin::{Admin, token};
 use plugboard_server::api::Api;
 use plugboard_server::auth::{Authenticator, Door};
 use plugboard_server::config::{Config, HttpLimits};
-use plugboard_server::deploy::{Deployments, Loaded, Loader, Stats, Store};
+use plugboard_server::deploy::{Deployments, Loaded, Loader, Policy, Stats, Store};
 use plugboard_server::listen::{Handler, Listener, server_tls};
 use plugboard_server::state_dir::StateDir;
 use plugboard_server::switch::{Switch, SwitchConfig};
@@ -140,7 +140,8 @@ impl Served {
         let config = Config::parse(Path::new("test.toml"), TENANTS).expect("valid");
         let tenants = config.tenants.iter().map(|tenant| {
             let store = Store::open(&state_dir, &tenant.domain).expect("made");
-            let deployments = Deployments::start(Arc::new(EchoLoader), store, b"echo", None).expect("passes");
+            let deployments =
+                Deployments::start(Arc::new(EchoLoader), store, b"echo", None, Policy::default()).expect("passes");
             (Tenant::new(tenant, deployments), tenant.hosts.clone())
         });
         let tenants = Arc::new(Tenants::new(tenants.collect()).expect("two"));

@@ -15,17 +15,24 @@ mod commit;
 mod dialog;
 mod face;
 mod failover;
+mod glare;
 mod inspect;
 mod job;
 mod late;
 mod leg;
 mod moving;
 mod outside;
+mod own;
 mod receive;
+mod refresh;
 mod release;
 mod send;
+mod session;
 #[cfg(test)]
 mod tests;
+mod told;
+
+pub(crate) use told::OWN_OPTION_TAGS;
 
 pub use actor::CallRef;
 pub use answer::{broken, over, plain};
@@ -409,6 +416,8 @@ impl Shard {
             self.end_by_host(now, call, EndingReason::Unacknowledged, out);
             return;
         }
+        self.sessions_due(now, call, out);
+        let Some(actor) = self.actors.get_mut(&call) else { return };
         let mut fired: Vec<(Time, String)> = Vec::new();
         actor.timers.retain_mut(|(name, at)| {
             let due = *at <= now;

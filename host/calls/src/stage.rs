@@ -61,6 +61,9 @@ pub struct View {
     pub challenged: Vec<(TransactionId, LegId)>,
     /// HTTP exchanges without an answer.
     pub exchanges: Vec<ExchangeId>,
+    /// INVITEs in progress inside a dialog, in either direction, with their leg: no other may be sent on it.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Vec::is_empty"))]
+    pub inviting: Vec<(LegId, TransactionId)>,
     /// Requests of ours without a final response, in number.
     pub pending: usize,
     /// Timers that run, in number.
@@ -171,13 +174,16 @@ impl Stage {
         check::method(&method)?;
         check::headers(&headers)?;
         let found = self.leg(leg)?;
-        if !found.dialog || found.released {
+        // RFC 3261 §14.1: one INVITE at a time.
+        let meets = method == "INVITE" && self.setting.view.inviting.iter().any(|(on, _)| *on == leg);
+        if !found.dialog || found.released || meets {
             return Err(StageError::WrongState);
         }
         self.room(&headers, &body)?;
         let transaction = self.next_transaction()?;
         if method == "INVITE" {
             self.setting.view.cancellable.push(transaction);
+            self.setting.view.inviting.push((leg, transaction));
         }
         self.effects.push(Effect::Request { leg, transaction, method, headers, body });
         Ok(transaction)
@@ -188,6 +194,7 @@ impl Stage {
         check::headers(&headers)?;
         self.room(&headers, &body)?;
         take(&mut self.setting.view.unacknowledged, invite)?;
+        self.setting.view.inviting.retain(|(_, id)| *id != invite);
         self.effects.push(Effect::Ack { invite, headers, body });
         Ok(())
     }
@@ -232,6 +239,7 @@ impl Stage {
         self.room(&headers, &body)?;
         if status >= 200 {
             take(&mut self.setting.view.owed, transaction)?;
+            self.setting.view.inviting.retain(|(_, id)| *id != transaction);
         } else if !self.setting.view.owed.contains(&transaction) {
             return Err(StageError::Unknown);
         }

@@ -41,6 +41,19 @@ pub struct Settings {
     pub outbound_proxy: Option<SipUri>,
     /// What its call logic is told.
     pub guest: Arc<GuestSettings>,
+    /// The session interval that calls ask for (RFC 4028), in seconds; 0: none.
+    pub session_expires_seconds: u32,
+}
+
+/// The session interval that a tenant asks for unless its configuration says otherwise, in seconds (RFC 4028 §4).
+pub const SESSION_EXPIRES_SECONDS: u32 = 1_800;
+
+impl Settings {
+    /// These users, and everything else as it is when the configuration says nothing of it.
+    pub fn new(directory: Arc<dyn Directory>) -> Self {
+        let (limits, guest) = (Limits::default(), Arc::default());
+        Self { limits, directory, outbound_proxy: None, guest, session_expires_seconds: SESSION_EXPIRES_SECONDS }
+    }
 }
 
 /// Counts since start, for metrics.

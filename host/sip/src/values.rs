@@ -1,7 +1,9 @@
-//! Smaller header values: Max-Forwards, Replaces (RFC 3891), Session-Expires (RFC 4028), Reason (RFC 3326).
+//! Smaller header values: Max-Forwards, Replaces (RFC 3891), Session-Expires and Min-SE (RFC 4028), RSeq and RAck (RFC
+//! 3262), Reason (RFC 3326).
 
 use std::fmt;
 
+use crate::cseq::CSeq;
 use crate::params::{Params, quote, unquote};
 use crate::text::{Text, Token};
 
@@ -118,6 +120,74 @@ impl fmt::Display for SessionExpires {
     }
 }
 
+/// Min-SE (RFC 4028 §5): the smallest session interval, in seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MinSe(pub u32);
+
+impl MinSe {
+    /// Parses the value. Its parameters mean nothing.
+    ///
+    /// # Errors
+    /// When it is no number.
+    pub fn parse(text: &Text) -> Result<MinSe, InvalidValue> {
+        let (seconds, _) = split_params(text)?;
+        parse_number(seconds).map(MinSe).ok_or(InvalidValue)
+    }
+}
+
+impl fmt::Display for MinSe {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+/// RSeq (RFC 3262 §7.1): the number of a reliable provisional response, never 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RSeq(pub u32);
+
+impl RSeq {
+    /// Parses the value.
+    ///
+    /// # Errors
+    /// When it is no number from 1 to 2^32 - 1.
+    pub fn parse(text: &Text) -> Result<RSeq, InvalidValue> {
+        parse_number(text).filter(|number| *number > 0).map(RSeq).ok_or(InvalidValue)
+    }
+}
+
+impl fmt::Display for RSeq {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+/// RAck (RFC 3262 §7.2): which reliable provisional response a PRACK acknowledges.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RAck {
+    /// The number of the response.
+    pub rseq: RSeq,
+    /// The CSeq of the request that it answers.
+    pub cseq: CSeq,
+}
+
+impl RAck {
+    /// Parses the value.
+    ///
+    /// # Errors
+    /// When it is not two numbers and a method.
+    pub fn parse(text: &Text) -> Result<RAck, InvalidValue> {
+        let (rseq, cseq) = text.split_once([' ', '\t']).ok_or(InvalidValue)?;
+        let cseq = CSeq::parse(&text.slice_of(cseq.trim_ascii_start())).map_err(|_| InvalidValue)?;
+        Ok(RAck { rseq: RSeq::parse(&text.slice_of(rseq))?, cseq })
+    }
+}
+
+impl fmt::Display for RAck {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.rseq, self.cseq)
+    }
+}
+
 /// One Reason value (RFC 3326 §2): why a request was sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reason {
@@ -193,6 +263,17 @@ mod tests {
             assert_eq!(SessionExpires::parse(&expires.into()).map(|value| value.to_string()).as_deref(), Ok(expires));
         }
         assert_eq!(SessionExpires::parse(&"90;refresher=me".into()), Err(InvalidValue));
+        assert_eq!(MinSe::parse(&"90 ;x".into()), Ok(MinSe(90)));
+        assert_eq!(MinSe::parse(&"soon".into()), Err(InvalidValue));
+        let rack = "776656 1 INVITE";
+        assert_eq!(RAck::parse(&rack.into()).map(|value| value.to_string()).as_deref(), Ok(rack));
+        for bad in ["", "1", "1 1", "x 1 INVITE", "0 1 INVITE", "1  INVITE"] {
+            assert_eq!(RAck::parse(&bad.into()), Err(InvalidValue), "{bad}");
+        }
+        assert_eq!(
+            (RSeq::parse(&"0".into()), RSeq::parse(&"4294967296".into())),
+            (Err(InvalidValue), Err(InvalidValue))
+        );
         let reason = "SIP;cause=200;text=\"Call completed \\\"elsewhere\\\"\"";
         assert_eq!(Reason::parse(&reason.into()).map(|value| value.to_string()).as_deref(), Ok(reason));
         assert_eq!(

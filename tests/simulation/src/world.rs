@@ -141,12 +141,7 @@ impl World {
             shard: Shard::new(config),
             tenant: Tenant::new(
                 "example.com".into(),
-                Settings {
-                    limits: Limits::default(),
-                    directory: Arc::new(users),
-                    outbound_proxy: None,
-                    guest: Arc::default(),
-                },
+                Settings { session_expires_seconds: 90, ..Settings::new(Arc::new(users)) },
             ),
             logic: version(&trouble),
             network: Network::new(weather, chance.next_u64()),

@@ -1,12 +1,12 @@
 //! One call as an actor: its state, its legs, and the events that wait for it.
 
-use super::leg::{Leg, LegState, Owed, Progress, Sent};
+use super::leg::{Leg, LegState, Owed, Progress, Purpose, Sent};
 use crate::contract::*;
 use crate::history::{History, What};
 use crate::logic::Logic;
 use crate::stage::{LegView, View};
 use crate::tenant::Tenant;
-use plugboard_sip::message::Method;
+use plugboard_sip::message::{Method, Request};
 use plugboard_sip::time::Time;
 use plugboard_sip::values::MaxForwards;
 use std::collections::VecDeque;
@@ -28,6 +28,8 @@ impl CallRef {
 
 /// The bit that tells ids of received requests from those of sent ones.
 const INCOMING: u32 = 1 << 31;
+/// The bit that tells ids of the host's own requests.
+const OWN: u32 = 1 << 30;
 
 /// One call.
 pub(super) struct Actor {
@@ -54,6 +56,7 @@ pub(super) struct Actor {
     pub timers: Vec<(String, Time)>,
     pub next_leg: u32,
     pub incoming: u32,
+    pub own: u32,
     pub next_transaction: u32,
     /// How many hops the requests may take that are being committed.
     pub hops: MaxForwards,
@@ -137,6 +140,7 @@ impl Actor {
             timers: Vec::new(),
             next_leg: 1,
             incoming: 0,
+            own: 0,
             next_transaction: 1,
             hops: MaxForwards::DEFAULT,
             history: History::default(),
@@ -181,6 +185,25 @@ impl Actor {
         TransactionId(INCOMING | self.incoming)
     }
 
+    /// An id for a request that the host sends of its own accord; likewise from a range of its own.
+    pub fn new_own(&mut self) -> TransactionId {
+        self.own += 1;
+        TransactionId(OWN | self.own)
+    }
+
+    /// Whether an INVITE is in progress inside the dialog of a leg, in either direction (RFC 3261 §14.1).
+    pub fn is_inviting(&self, leg: LegId) -> bool {
+        self.inviting().any(|(on, _)| on == leg)
+    }
+
+    /// The INVITEs in progress inside dialogs.
+    fn inviting(&self) -> impl Iterator<Item = (LegId, TransactionId)> {
+        let invite = |request: &Request| request.method == Method::Invite;
+        let ours = self.sent.iter().filter(move |sent| invite(&sent.request)).map(|sent| (sent.leg, sent.id));
+        let theirs = self.owed.iter().filter(move |owed| invite(&owed.request)).map(|owed| (owed.leg, owed.id));
+        ours.chain(theirs)
+    }
+
     pub fn note(&mut self, now: Time, leg: LegId, outgoing: bool, what: What) {
         self.history.note(now, leg, outgoing, what);
     }
@@ -210,7 +233,9 @@ impl Actor {
             Phase::EndedByHost { until, .. } => Some(until),
             _ => None,
         };
-        timers.chain(acks).chain(end).chain(self.retry_at).chain(self.idle_until()).min()
+        let up = self.legs.iter().filter(|leg| leg.state == LegState::Up);
+        let sessions = up.filter_map(|leg| leg.session.next_due());
+        timers.chain(acks).chain(end).chain(self.retry_at).chain(sessions).chain(self.idle_until()).min()
     }
 
     /// When the call is given up, if nothing can happen to it any more but a request that names it.
@@ -228,11 +253,12 @@ impl Actor {
             exchanges: self.exchanges.clone(),
             pending: self.sent.len(),
             timers: self.timers.len(),
+            inviting: self.inviting().collect(),
             next_leg: self.next_leg,
             next_transaction: self.next_transaction,
             ..View::default()
         };
-        for sent in &self.sent {
+        for sent in self.sent.iter().filter(|sent| sent.purpose == Purpose::Guest) {
             match &sent.progress {
                 Progress::Unacknowledged { .. } => view.unacknowledged.push(sent.id),
                 Progress::Pending(_) | Progress::Resolving if self.is_reinvite(sent) => view.cancellable.push(sent.id),

@@ -1,8 +1,9 @@
 //! Answers: those the guest staged, and those that the host gives in its stead.
 
 use super::actor::CallRef;
+use super::dialog::refreshes_target;
 use super::face::is_secure;
-use super::{Output, Shard};
+use super::{Output, Shard, session};
 use crate::contract::*;
 use crate::history::What;
 use crate::limits::Limit;
@@ -27,7 +28,7 @@ impl Shard {
         out: &mut Vec<Output>,
     ) {
         let Some(status) = Status::new(status) else { return };
-        let Some(actor) = self.actors.get(&call) else { return };
+        let Some(actor) = self.actors.get_mut(&call) else { return };
         let Some(owed) = actor.owed.iter().find(|owed| owed.id == id) else { return };
         let reason = if reason.is_empty() { status.default_reason().to_owned() } else { reason };
         let mut response = Response::to(&owed.request, status, reason, "");
@@ -42,6 +43,11 @@ impl Shard {
             }
         }
         response.body = body.into();
+        let leg = actor.legs.iter_mut().find(|leg| leg.id == owed.leg);
+        if let Some(leg) = leg.filter(|_| status.is_success() && refreshes_target(&owed.request.method)) {
+            leg.session.answer(now, &owed.request.headers, &mut response);
+            leg.described(&response.headers, &response.body);
+        }
         self.send_response(now, call, id, response, out);
     }
 
@@ -101,7 +107,17 @@ impl Shard {
         out: &mut Vec<Output>,
     ) {
         let tag = self.new_tag();
-        let response = Response::to(request, status, status.default_reason(), &tag);
+        let mut response = Response::to(request, status, status.default_reason(), &tag);
+        match status {
+            // RFC 3261 §14.2, RFC 3311 §5.2: up to ten seconds, by chance.
+            Status::SERVER_INTERNAL_ERROR => {
+                response.headers.push(HeaderName::RetryAfter, (self.chance.next_u64() % 11).to_string());
+            }
+            Status::SESSION_INTERVAL_TOO_SMALL => {
+                response.headers.push(HeaderName::MinSe, session::MIN_SE.to_string());
+            }
+            _ => {}
+        }
         let _ = self.layer.respond(now, server, response, &mut self.layer_outputs);
         self.pump(now, out);
     }

@@ -2,8 +2,9 @@
 
 use super::actor::{Actor, CallRef, Phase, Queued};
 use super::answer;
+use super::dialog::refreshes_target;
 use super::job::Finished;
-use super::leg::{Farewell, Leg, LegState, Progress, Sent};
+use super::leg::{Farewell, Leg, LegState, Progress, Purpose, Sent};
 use super::{Output, Owner, Shard};
 use crate::contract::*;
 use crate::effect::Effect;
@@ -170,11 +171,18 @@ impl Shard {
         if let Some(to) = &invite.to {
             leg.to = field(to, None);
         }
+        leg.session.wanted = actor.tenant.settings().session_expires_seconds;
         let mut request = leg.opening(invite.headers, invite.body);
+        if !request.body.is_empty() {
+            // Without an offer of ours a reliable provisional response may carry one, whose answer the PRACK wants at
+            // once (RFC 3262 §5). Call logic may have none yet, so none is asked for.
+            request.headers.push(HeaderName::Supported, "100rel");
+        }
+        leg.session.ask(&mut request);
         let next_hop = first_hop(&mut request, actor.tenant.settings().outbound_proxy.as_ref());
         actor.legs.push(leg);
         self.dialogs.insert(local_tag, (call, id));
-        self.start(now, Owner { call, transaction }, id, request, next_hop, out);
+        self.start(now, Owner { call, transaction }, id, request, next_hop, Purpose::Guest, out);
     }
 
     #[allow(clippy::too_many_arguments)] // the fields of one effect
@@ -192,10 +200,18 @@ impl Shard {
         let Some(actor) = self.actors.get_mut(&call) else { return };
         let usable = actor.leg_mut(leg).filter(|leg| leg.has_dialog());
         let made = usable.zip(Method::parse(&Text::from(&*method)));
-        match made.and_then(|(leg, method)| leg.inside(method, None, headers)) {
-            Some((mut request, next_hop)) => {
-                request.body = body.into();
-                self.start(now, Owner { call, transaction }, leg, request, Some(next_hop), out);
+        let made = made.and_then(|(leg, method)| {
+            let (mut request, next_hop) = leg.inside(method, None, headers)?;
+            request.body = body.into();
+            if refreshes_target(&request.method) {
+                leg.session.ask(&mut request); // what refreshes the target refreshes the session (RFC 4028 §7.1)
+            }
+            Some((request, next_hop))
+        });
+        match made {
+            Some((request, next_hop)) => {
+                let owner = Owner { call, transaction };
+                self.start(now, owner, leg, request, Some(next_hop), Purpose::Guest, out);
             }
             // The peer hung up in the meantime, or its target is no place to send to.
             None => {

@@ -21,6 +21,19 @@ pub(crate) struct Dialog {
     pub routes: Vec<Value>,
     /// The highest CSeq number that the peer has used.
     pub remote_cseq: Option<u32>,
+    /// The RSeq of the last reliable provisional response (RFC 3262 §7.2).
+    pub rseq: Option<u32>,
+    /// A reliable provisional response has answered the offer of our INVITE.
+    pub answered: bool,
+}
+
+/// What a reliable provisional response is among those of its dialog (RFC 3262 §4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reliable {
+    /// The next one: a PRACK is due.
+    Next,
+    /// One that was acknowledged before, or one that came too early: it is left to be repeated.
+    NotNow,
 }
 
 /// Where a request inside a dialog goes and what it carries to get there (RFC 3261 §12.2.1.1).
@@ -47,7 +60,21 @@ impl Dialog {
             return None;
         }
         routes.reverse();
-        Some(Self { remote_tag, to, target, routes, remote_cseq: None })
+        Some(Self { remote_tag, to, target, routes, remote_cseq: None, rseq: None, answered: false })
+    }
+
+    /// The early dialog as the 2xx confirms it: target and route set are the 2xx's (RFC 3261 §13.2.2.4), the rest stays.
+    pub fn confirmed(self, by: Dialog) -> Self {
+        Self { target: by.target, routes: by.routes, to: by.to, answered: false, ..self }
+    }
+
+    /// Takes note of a reliable provisional response. The first one may have any number, each further one the next.
+    pub fn take_reliable(&mut self, rseq: u32) -> Reliable {
+        if self.rseq.is_some_and(|last| last.checked_add(1) != Some(rseq)) {
+            return Reliable::NotNow;
+        }
+        self.rseq = Some(rseq);
+        Reliable::Next
     }
 
     /// The target refresh (RFC 3261 §12.2.1.2, §12.2.2): a Contact in a re-INVITE or UPDATE, or in its 2xx, is the

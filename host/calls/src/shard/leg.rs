@@ -1,13 +1,15 @@
 //! One leg: an INVITE of ours and the dialog that comes of it. The host tracks it whatever the guest does, so that it
 //! can always be released.
 
-use super::dialog::Dialog;
+use super::dialog::{Dialog, Path};
 use super::face::Way;
 use super::failover::Road;
+use super::session::Session;
 use crate::contract::{Header, LegId, TransactionId};
+use bytes::Bytes;
 use plugboard_sip::digest::Challenge;
 use plugboard_sip::locate::NextHop;
-use plugboard_sip::message::{HeaderName, Method, Request, Value};
+use plugboard_sip::message::{HeaderName, Headers, Method, Request, Response, Value};
 use plugboard_sip::text::Text;
 use plugboard_sip::time::Time;
 use plugboard_sip::transaction::{ClientId, ServerId};
@@ -17,6 +19,9 @@ use std::time::Duration;
 /// How long a guest may leave a 2xx to an INVITE without ACK: as long as the peer repeats it (RFC 3261 §13.3.1.4,
 /// 64*T1).
 pub(super) const ACK_TIME_MAX: Duration = Duration::from_secs(32);
+
+/// Early dialogs of one leg besides its own, in number. A provisional response of a further fork makes none.
+const FORKS_MAX: usize = 8;
 
 /// A leg of a call.
 #[derive(Debug)]
@@ -34,8 +39,14 @@ pub(super) struct Leg {
     /// The user part of our Contact, when From has one.
     pub contact_user: Option<Text>,
     pub local_cseq: u32,
-    /// Early while the INVITE is unanswered, confirmed from its 2xx on.
+    /// Early while the INVITE is unanswered, then that of the fork which spoke last; confirmed from the 2xx on.
     pub dialog: Option<Dialog>,
+    /// The early dialogs of other forks (RFC 3261 §12.1), [`FORKS_MAX`] at most.
+    pub forks: Vec<Dialog>,
+    /// The session timer.
+    pub session: Session,
+    /// The session description that we sent last and that holds.
+    pub description: Option<Bytes>,
     /// A REFER was accepted and no NOTIFY has ended its subscription: NOTIFYs may come after the BYE (RFC 5057).
     pub notifies: bool,
     /// What to say when the leg ends, once it was released.
@@ -94,6 +105,21 @@ pub(super) struct Sent {
     pub road: Road,
     /// Realms whose challenge was answered on this request.
     pub answered: Vec<String>,
+    /// Who waits for what becomes of it.
+    pub purpose: Purpose,
+    /// How often it was repeated because its session interval was too small (RFC 4028 §7.4).
+    pub intervals_refused: u8,
+}
+
+/// Who waits for what becomes of a request of ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// The guest: it is told of every response. A BYE, too, is the guest's, whoever decided on it.
+    Guest,
+    /// The host: a PRACK (RFC 3262 §4).
+    Acknowledgement,
+    /// The host: the refresh of a session (RFC 4028 §10).
+    Refresh,
 }
 
 /// Where a request of ours stands.
@@ -140,6 +166,9 @@ impl Leg {
             local_tag: Text::EMPTY,
             local_cseq: 0,
             dialog: None,
+            forks: Vec::new(),
+            session: Session::default(),
+            description: None,
             notifies: false,
             farewell: None,
             way: None,
@@ -175,14 +204,94 @@ impl Leg {
         request
     }
 
-    /// A request inside the dialog, without Via and Contact; `None` when there is no dialog to send it in.
+    /// The dialog that a provisional response to its INVITE belongs to, made when it is the first one of its fork. It
+    /// becomes the leg's own.
+    pub fn early(&mut self, response: &Response) -> Option<&mut Dialog> {
+        let tag = response.headers.to_tag()?;
+        if self.dialog.as_ref().is_none_or(|own| own.remote_tag != tag) {
+            let known = self.forks.iter().position(|fork| fork.remote_tag == tag).map(|at| self.forks.swap_remove(at));
+            if known.is_none() && self.forks.len() >= FORKS_MAX {
+                return None;
+            }
+            let dialog = known.or_else(|| Dialog::from_response(response, &self.target))?;
+            self.forks.extend(self.dialog.replace(dialog));
+        }
+        self.dialog.as_mut()
+    }
+
+    /// The 2xx to its INVITE: the dialog of its fork is the leg's, and the others are of no interest any more.
+    pub fn confirm(&mut self, response: &Response) {
+        let tag = response.headers.to_tag().unwrap_or_default();
+        let early = self.dialog.take().into_iter().chain(self.forks.drain(..)).find(|early| early.remote_tag == tag);
+        let confirmed = Dialog::from_response(response, &self.target);
+        self.dialog = match (early, confirmed) {
+            (Some(early), Some(confirmed)) => Some(early.confirmed(confirmed)),
+            (early, confirmed) => confirmed.or(early),
+        };
+        self.forks = Vec::new();
+        self.state = LegState::Up;
+    }
+
+    /// A 2xx to a re-INVITE or UPDATE: the target and the session are refreshed.
+    pub fn take_2xx(&mut self, now: Time, response: &Response) {
+        let tag = response.headers.to_tag().unwrap_or_default();
+        if let Some(dialog) = self.dialog_with(&tag) {
+            dialog.refresh(&response.headers);
+        }
+        self.take_session(now, response);
+    }
+
+    /// What a 2xx to an INVITE or UPDATE says of the session.
+    pub fn take_session(&mut self, now: Time, response: &Response) {
+        self.session.note_allowed(&response.headers);
+        if self.state == LegState::Up {
+            self.session.follow(now, &response.headers);
+        }
+    }
+
+    /// Remembers a session description of ours that holds from now on.
+    pub fn described(&mut self, headers: &Headers, body: &Bytes) {
+        let content_type = headers.get_str(&HeaderName::ContentType).unwrap_or_default();
+        let essence = content_type.split(';').next().unwrap_or_default().trim();
+        if !body.is_empty() && essence.eq_ignore_ascii_case("application/sdp") {
+            self.description = Some(body.clone());
+        }
+    }
+
+    /// The dialog with this tag of the peer: confirmed, or early and of any fork.
+    pub fn dialog_with(&mut self, remote_tag: &str) -> Option<&mut Dialog> {
+        self.dialog.iter_mut().chain(&mut self.forks).find(|dialog| dialog.remote_tag == *remote_tag)
+    }
+
+    /// A request inside the leg's own dialog, without Via and Contact; `None` when there is no dialog to send it in.
     /// `number` is the CSeq number of an ACK's INVITE; other requests take the next one.
     pub fn inside(&mut self, method: Method, number: Option<u32>, headers: Vec<Header>) -> Option<(Request, NextHop)> {
         let dialog = self.dialog.as_ref()?;
-        let path = dialog.path()?;
+        let (path, to) = (dialog.path()?, dialog.to.clone());
+        self.along(path, to, method, number, headers)
+    }
+
+    /// As [`Leg::inside`], in the early dialog of a fork.
+    pub fn inside_fork(
+        &mut self,
+        remote_tag: &str,
+        method: Method,
+        headers: Vec<Header>,
+    ) -> Option<(Request, NextHop)> {
+        let (path, to) = self.dialog_with(remote_tag).and_then(|dialog| Some((dialog.path()?, dialog.to.clone())))?;
+        self.along(path, to, method, None, headers)
+    }
+
+    fn along(
+        &mut self,
+        path: Path,
+        to: Value,
+        method: Method,
+        number: Option<u32>,
+        headers: Vec<Header>,
+    ) -> Option<(Request, NextHop)> {
         let next_hop = NextHop::of(&path.next_hop)?;
         let next_hop = self.way.as_ref().map_or(next_hop.clone(), |way| way.along(next_hop));
-        let to = dialog.to.clone();
         let number = number.unwrap_or_else(|| self.next_cseq());
         let mut request = Request::new(method, path.uri);
         for route in path.routes {

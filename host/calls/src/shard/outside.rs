@@ -8,7 +8,7 @@ use plugboard_sip::transport::Destination;
 use plugboard_sip::validate::{Served, Unsupported, unsupported};
 
 /// The methods that we take inside a dialog.
-const ALLOWED: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, REFER, NOTIFY, INFO, UPDATE, MESSAGE";
+pub(super) const ALLOWED: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, REFER, NOTIFY, INFO, UPDATE, MESSAGE";
 /// The bodies that we take inside a dialog.
 const ACCEPTED: &str = "application/sdp, message/sipfrag";
 /// What an INVITE may ask for: what it is refused for otherwise comes before the 404.

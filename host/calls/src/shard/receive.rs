@@ -1,25 +1,22 @@
 //! What comes from the network: dialogs and legs follow it at once, the guest hears of it as an event.
 
 use super::actor::{Actor, CallRef, Origin, Queued};
-use super::dialog::{Dialog, refreshes_target};
+use super::dialog::refreshes_target;
 use super::failover::Trouble;
-use super::leg::{ACK_TIME_MAX, Answerable, Leg, LegState, Owed, Progress, Sent};
-use super::{LayerOutput, Output, Owner, Shard};
+use super::leg::{ACK_TIME_MAX, Answerable, Farewell, LegState, Owed, Progress, Purpose, Sent};
+use super::told::{request_event, response_event, visible};
+use super::{LayerOutput, Output, Owner, Shard, glare, session};
 use crate::contract::*;
 use crate::history::What;
 use plugboard_sip::digest::{Challenge, best_for};
 use plugboard_sip::message::{HeaderName, Headers, Message, Method, Request, Response, Status};
-use plugboard_sip::name_addr::NameAddr;
 use plugboard_sip::time::Time;
 use plugboard_sip::transaction::{self, ClientId, ServerId};
 use plugboard_sip::transport::Destination;
 use plugboard_sip::values::MaxForwards;
-use std::cmp::Reverse;
 
 /// Challenges that are answered on one request, in number: more than one when several proxies ask, or a nonce is stale.
 const CHALLENGES_ANSWERED_MAX: usize = 4;
-/// Redirection targets that a guest is told, in number.
-const CONTACTS_MAX: usize = 16;
 
 impl Shard {
     /// Takes a message that was admitted ([`plugboard_sip::admit`]) and belongs to this shard
@@ -71,14 +68,7 @@ impl Shard {
             return;
         };
         let live = actor.is_live();
-        let verdict = match actor.leg_mut(id) {
-            Some(_) if request.method != Method::Bye && request.headers.max_forwards() == Ok(MaxForwards(0)) => {
-                Err(Status::TOO_MANY_HOPS) // RFC 7332: nothing may come of it
-            }
-            Some(leg) => receive_on(leg, &request, live),
-            None => Err(Status::CALL_DOES_NOT_EXIST),
-        };
-        if let Err(status) = verdict {
+        if let Err(status) = admit(actor, id, &request, live) {
             self.refuse(now, server, &request, status, out);
             return;
         }
@@ -94,29 +84,33 @@ impl Shard {
             return;
         }
         let transaction = actor.new_incoming();
-        let event = Event::Request {
-            leg: id,
-            transaction,
-            method: request.method.as_str().to_owned(),
-            headers: visible(&request.headers),
-            body: request.body.to_vec(),
-        };
+        let event = request_event(id, transaction, &request);
         let origin = Origin::Sip(request.headers.max_forwards().unwrap_or(MaxForwards::DEFAULT));
+        let is_refresh = request.method == Method::Update && request.body.is_empty();
         actor.owed.push(Owed { id: transaction, leg: id, server, request, flow });
         self.servers.insert(server, (call, id, transaction));
+        if is_refresh {
+            // RFC 3311 §5.2: without an offer it changes nothing that a guest knows of.
+            self.respond(now, call, transaction, 200, String::new(), Vec::new(), Vec::new(), out);
+            self.reschedule(now, call);
+            return;
+        }
         self.enqueue(now, call, Queued { origin, ..Queued::new(event) }, out);
         self.reschedule(now, call);
     }
 
     /// The peer's BYE ends the dialog at once (RFC 3261 §15.1.2): requests of the peer that still wait get a 487, and
-    /// 2xx of the peer are acknowledged so that it stops repeating them.
+    /// 2xx of the peer are acknowledged so that it stops repeating them. In an early dialog it means that every 2xx was
+    /// lost on its way: the INVITE is given up.
     fn hung_up(&mut self, now: Time, call: CallRef, leg: LegId, out: &mut Vec<Output>) {
         self.acknowledge_all(now, call, leg, out);
         let Some(actor) = self.actors.get_mut(&call) else { return };
         let waiting: Vec<TransactionId> =
             actor.owed.iter().filter(|owed| owed.leg == leg).map(|owed| owed.id).collect();
-        if let Some(leg) = actor.leg_mut(leg) {
-            leg.state = LegState::Over;
+        let transaction = actor.new_own();
+        match actor.leg_mut(leg) {
+            Some(leg) if matches!(leg.state, LegState::Up | LegState::Leaving) => leg.state = LegState::Over,
+            _ => self.release(now, call, leg, Farewell { headers: Vec::new(), transaction }, out),
         }
         for id in waiting {
             self.answer_owed(now, call, id, Status::REQUEST_TERMINATED, out);
@@ -174,8 +168,20 @@ impl Shard {
         {
             return;
         }
+        if self.ask_for_more(now, owner, &response, out) {
+            return;
+        }
+        if response.status.is_provisional() && !self.take_provisional(now, owner, &response, out) {
+            return;
+        }
         let Some(actor) = self.actors.get_mut(&call) else { return };
-        let answerable = actor.sent.get(at).and_then(|sent| answerable(actor, sent, &response));
+        let Some(sent) = actor.sent.iter().find(|sent| sent.id == transaction) else { return };
+        let answerable = answerable(actor, sent, &response);
+        if sent.purpose != Purpose::Guest {
+            self.own_responded(now, client, owner, &response, answerable, out);
+            self.reschedule(now, call);
+            return;
+        }
         let event = response_event(leg, transaction, &method, answerable.is_some(), &response);
         self.follow(now, client, owner, &response, answerable, out);
         if self.actors.get(&call).is_some_and(Actor::is_live) {
@@ -202,13 +208,14 @@ impl Shard {
         let Some(leg) = actor.legs.iter_mut().find(|leg| leg.id == id) else { return };
         let opening = method == Method::Invite && matches!(leg.state, LegState::Calling | LegState::Cancelled);
         if response.status.is_provisional() {
-            if opening && response.status.code() > 100 && response.headers.to_tag().is_some() {
-                leg.dialog = Dialog::from_response(response, &leg.target).or(leg.dialog.take());
+            if opening && response.status.code() > 100 {
+                leg.early(response);
             }
             return;
         }
         if response.status.is_success() && method == Method::Invite {
             sent.progress = Progress::Unacknowledged { client, give_up: now + ACK_TIME_MAX };
+            leg.described(&sent.request.headers, &sent.request.body);
             self.invite_accepted(now, owner.call, id, opening, response, out);
             return;
         }
@@ -228,13 +235,16 @@ impl Shard {
             }
             _ => {}
         }
-        actor.sent.swap_remove(at);
+        let sent = actor.sent.swap_remove(at);
         if opening || method == Method::Bye {
             leg.state = LegState::Over;
         } else if response.status.is_success() {
-            match (method == Method::Refer, &mut leg.dialog) {
-                (true, _) => leg.notifies = true,
-                (false, Some(dialog)) if refreshes_target(&method) => dialog.refresh(&response.headers),
+            match method {
+                Method::Refer => leg.notifies = true,
+                Method::Update => {
+                    leg.described(&sent.request.headers, &sent.request.body);
+                    leg.take_2xx(now, response);
+                }
                 _ => {}
             }
         }
@@ -253,10 +263,10 @@ impl Shard {
     ) {
         let Some(leg) = self.actors.get_mut(&call).and_then(|actor| actor.leg_mut(id)) else { return };
         if opening {
-            leg.dialog = Dialog::from_response(response, &leg.target).or(leg.dialog.take());
-            leg.state = LegState::Up;
-        } else if let Some(dialog) = &mut leg.dialog {
-            dialog.refresh(&response.headers);
+            leg.confirm(response);
+            leg.take_session(now, response);
+        } else {
+            leg.take_2xx(now, response);
         }
         if leg.is_released() && opening {
             self.hang_up(now, call, id, out);
@@ -266,29 +276,40 @@ impl Shard {
     }
 }
 
-/// Whether a request fits its leg, and what it changes there.
-fn receive_on(leg: &mut Leg, request: &Request, live: bool) -> Result<(), Status> {
+/// Whether a request fits its leg and what is under way there, and what it changes on the leg.
+fn admit(actor: &mut Actor, id: LegId, request: &Request, live: bool) -> Result<(), Status> {
+    let leg = actor.leg_mut(id).ok_or(Status::CALL_DOES_NOT_EXIST)?;
     let gone = Err(Status::CALL_DOES_NOT_EXIST);
-    let notify_after_bye = live && leg.notifies && request.method == Method::Notify;
     let open = match leg.state {
-        LegState::Up | LegState::Leaving => true,
+        LegState::Up => true,
+        LegState::Leaving => matches!(request.method, Method::Bye | Method::Notify),
         LegState::Calling | LegState::Challenged | LegState::Cancelled => leg.dialog.is_some(),
-        LegState::Over => notify_after_bye,
+        LegState::Over => live && leg.notifies && request.method == Method::Notify,
     };
-    let Some(dialog) = leg.dialog.as_mut().filter(|_| open) else { return gone };
+    let same_call = request.headers.get(&HeaderName::CallId) == Some(&leg.call_id);
     let from_tag = request.headers.from_tag().unwrap_or_default();
-    if from_tag != dialog.remote_tag || request.headers.get(&HeaderName::CallId) != Some(&leg.call_id) {
-        return gone;
-    }
+    let Some(dialog) = leg.dialog_with(&from_tag).filter(|_| same_call) else { return gone };
     let number = request.headers.cseq().map(|cseq| cseq.number).unwrap_or_default();
     if !dialog.accept_cseq(number) {
         return Err(Status::SERVER_INTERNAL_ERROR); // RFC 3261 §12.2.2: out of order
     }
-    if refreshes_target(&request.method) {
-        dialog.refresh(&request.headers);
-    }
-    if leg.state == LegState::Leaving && !matches!(request.method, Method::Bye | Method::Notify) {
+    // None of our provisional responses is reliable, so there is none for a PRACK (RFC 3262 §3).
+    if !open || request.method == Method::Prack {
         return gone;
+    }
+    if request.method != Method::Bye && request.headers.max_forwards() == Ok(MaxForwards(0)) {
+        return Err(Status::TOO_MANY_HOPS); // RFC 7332: nothing may come of it
+    }
+    if refreshes_target(&request.method) && session::is_too_small(&request.headers) {
+        return Err(Status::SESSION_INTERVAL_TOO_SMALL);
+    }
+    if let Some(status) = glare::verdict(actor, id, request) {
+        return Err(status);
+    }
+    let Some(leg) = actor.leg_mut(id) else { return gone };
+    leg.session.note_allowed(&request.headers);
+    if let Some(dialog) = leg.dialog_with(&from_tag).filter(|_| refreshes_target(&request.method)) {
+        dialog.refresh(&request.headers);
     }
     if request.method == Method::Notify && ends_subscription(&request.headers) {
         leg.notifies = false;
@@ -315,61 +336,6 @@ fn answerable(actor: &Actor, sent: &Sent, response: &Response) -> Option<Answera
     let refused = sent.answered.contains(&challenge.realm) && !challenge.stale;
     let usable = !refused && sent.answered.len() < CHALLENGES_ANSWERED_MAX;
     usable.then(|| Answerable { challenge: challenge.clone(), field })
-}
-
-fn response_event(
-    leg: LegId,
-    transaction: TransactionId,
-    method: &Method,
-    answerable: bool,
-    response: &Response,
-) -> IncomingResponse {
-    IncomingResponse {
-        leg,
-        transaction,
-        method: method.as_str().to_owned(),
-        status: response.status.code(),
-        reason: response.reason.as_str().to_owned(),
-        contacts: if response.status.is_redirection() { contacts(&response.headers) } else { Vec::new() },
-        answerable,
-        headers: visible(&response.headers),
-        body: response.body.to_vec(),
-    }
-}
-
-/// The URIs of the Contact fields, best first (RFC 3261 §8.1.3.4).
-fn contacts(headers: &Headers) -> Vec<String> {
-    let parse = |value: plugboard_sip::message::Value| NameAddr::parse(&value.to_text()?).ok();
-    let mut found: Vec<NameAddr> = headers.list(&HeaderName::Contact).take(CONTACTS_MAX).filter_map(parse).collect();
-    found.sort_by_key(|contact| Reverse(contact.priority()));
-    found.iter().map(|contact| contact.uri.to_string()).collect()
-}
-
-/// The header fields that a guest may see.
-fn visible(headers: &Headers) -> Vec<Header> {
-    let shown = headers.iter().filter(|(name, _)| !is_hidden(name));
-    shown.map(|(name, value)| Header { name: name.as_str().to_owned(), value: value.to_text_lossy().into() }).collect()
-}
-
-fn is_hidden(name: &HeaderName) -> bool {
-    use HeaderName::*;
-    matches!(
-        name,
-        Via | Route
-            | RecordRoute
-            | MaxForwards
-            | From
-            | To
-            | CallId
-            | CSeq
-            | Contact
-            | ContentLength
-            | Authorization
-            | ProxyAuthorization
-            | WwwAuthenticate
-            | ProxyAuthenticate
-            | AuthenticationInfo
-    )
 }
 
 impl From<transaction::FailureReason> for FailureReason {

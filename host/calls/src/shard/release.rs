@@ -2,7 +2,7 @@
 //! up is cancelled, a 2xx is acknowledged, a confirmed dialog gets its BYE.
 
 use super::actor::{Actor, CallRef, Origin, Phase, Queued};
-use super::leg::{Farewell, LegState, Progress, Sent, push_all};
+use super::leg::{Farewell, LegState, Progress, Purpose, Sent, push_all};
 use super::{Arrival, Output, Owner, Shard, answer};
 use crate::contract::*;
 use crate::history::What;
@@ -54,7 +54,9 @@ impl Shard {
         let Farewell { headers, transaction } = leg.farewell.clone().unwrap_or_default();
         leg.state = LegState::Leaving;
         match leg.inside(Method::Bye, None, headers) {
-            Some((bye, next_hop)) => self.start(now, Owner { call, transaction }, id, bye, Some(next_hop), out),
+            Some((bye, next_hop)) => {
+                self.start(now, Owner { call, transaction }, id, bye, Some(next_hop), Purpose::Guest, out);
+            }
             None => leg.state = LegState::Over, // its target is no place to send to: nothing can reach the peer
         }
     }

@@ -3,7 +3,7 @@
 use super::actor::{CallRef, Queued};
 use super::face::{Way, is_secure};
 use super::failover::Road;
-use super::leg::{LegState, Progress, Sent};
+use super::leg::{LegState, Progress, Purpose, Sent};
 use super::{Faces, LOOKUPS_MAX, LookupId, Output, Owner, Shard};
 use crate::contract::*;
 use crate::history::What;
@@ -42,6 +42,7 @@ impl Waiting {
 
 impl Shard {
     /// Starts a request of ours. Without a next hop it fails.
+    #[allow(clippy::too_many_arguments)] // what is remembered of the request
     pub(super) fn start(
         &mut self,
         now: Time,
@@ -49,18 +50,34 @@ impl Shard {
         leg: LegId,
         mut request: Request,
         next_hop: Option<NextHop>,
+        purpose: Purpose,
         out: &mut Vec<Output>,
     ) {
         let Some(actor) = self.actors.get_mut(&owner.call) else { return };
         request.headers.set(HeaderName::MaxForwards, actor.hops.to_string());
         let id = owner.transaction;
         let progress = Progress::Resolving;
-        let (next_hop_too, road) = (next_hop.clone(), Road::default());
-        actor.sent.push(Sent { id, leg, request, next_hop: next_hop_too, progress, road, answered: Vec::new() });
+        actor.sent.push(Sent {
+            id,
+            leg,
+            request,
+            next_hop: next_hop.clone(),
+            progress,
+            road: Road::default(),
+            answered: Vec::new(),
+            purpose,
+            intervals_refused: 0,
+        });
         self.dispatch_or_fail(now, owner, next_hop, out);
     }
 
-    fn dispatch_or_fail(&mut self, now: Time, owner: Owner, next_hop: Option<NextHop>, out: &mut Vec<Output>) {
+    pub(super) fn dispatch_or_fail(
+        &mut self,
+        now: Time,
+        owner: Owner,
+        next_hop: Option<NextHop>,
+        out: &mut Vec<Output>,
+    ) {
         match next_hop {
             Some(next_hop) => self.dispatch(now, Waiting::Request(owner, next_hop), out),
             None => self.fail(now, owner, FailureReason::Unreachable, out),
@@ -249,6 +266,11 @@ impl Shard {
     pub(super) fn fail(&mut self, now: Time, owner: Owner, reason: FailureReason, out: &mut Vec<Output>) {
         let Some(actor) = self.actors.get_mut(&owner.call) else { return };
         let Some(sent) = actor.take_sent(owner.transaction) else { return };
+        if sent.purpose != Purpose::Guest {
+            self.own_failed(now, owner.call, &sent, reason, out);
+            self.reschedule(now, owner.call);
+            return;
+        }
         if let Some(leg) = actor.leg_mut(sent.leg) {
             let opening = sent.request.method == Method::Invite && leg.state != LegState::Up;
             if opening || sent.request.method == Method::Bye {
@@ -292,6 +314,7 @@ impl Shard {
             }
         }
         request.body = body.into();
+        leg.described(&request.headers, &request.body);
         actor.note(now, sent.leg, true, What::Request(Method::Ack));
         self.dispatch(now, Waiting::Ack { client, to_tag, request: Box::new(request), next_hop }, out);
     }

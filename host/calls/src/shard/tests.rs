@@ -4,6 +4,8 @@ mod bench;
 mod failover;
 mod late;
 mod limits;
+mod reliable;
+mod sessions;
 
 use super::*;
 use crate::logic::Breakdown;

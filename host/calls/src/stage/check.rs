@@ -3,9 +3,10 @@
 
 use crate::contract::*;
 use crate::limits::*;
+use crate::shard::OWN_OPTION_TAGS;
 
 /// The header fields that the host writes; a guest that stages one is told so.
-const RESERVED: [&str; 18] = [
+const RESERVED: [&str; 20] = [
     "Via",
     "Route",
     "Record-Route",
@@ -24,10 +25,15 @@ const RESERVED: [&str; 18] = [
     "Proxy-Authentication-Info",
     "RAck",
     "RSeq",
+    "Session-Expires",
+    "Min-SE",
 ];
 
 /// The compact forms of the reserved names (RFC 3261 §7.3.3).
-const RESERVED_COMPACT: [&str; 6] = ["v", "f", "t", "i", "m", "l"];
+const RESERVED_COMPACT: [&str; 7] = ["v", "f", "t", "i", "m", "l", "x"];
+
+/// The header fields whose option tags are looked at, with the compact form of the first.
+const OPTIONS: [&str; 3] = ["Supported", "k", "Require"];
 
 pub(super) fn headers(headers: &[Header]) -> Result<(), StageError> {
     if headers.len() > HEADERS_MAX {
@@ -40,9 +46,21 @@ pub(super) fn headers(headers: &[Header]) -> Result<(), StageError> {
         if is_reserved(name) {
             return Err(StageError::Reserved(name.clone()));
         }
+        if let Some(tag) = reserved_option(name, value) {
+            return Err(StageError::Reserved(format!("{name}: {tag}")));
+        }
         line(name, value)?;
     }
     Ok(())
+}
+
+/// An option tag of an extension that the host serves: whether it is asked for is the host's to say.
+fn reserved_option<'v>(name: &str, value: &'v str) -> Option<&'v str> {
+    if !OPTIONS.iter().any(|field| field.eq_ignore_ascii_case(name)) {
+        return None;
+    }
+    let is_own = |tag: &&str| OWN_OPTION_TAGS.iter().any(|own| own.eq_ignore_ascii_case(tag));
+    value.split(',').map(str::trim).find(is_own)
 }
 
 pub(super) fn method(method: &str) -> Result<(), StageError> {

@@ -51,6 +51,7 @@
 //! controller = "guests/mine.wasm"       # omitted: the built-in controller
 //! wasi = true                           # its components may import WASI 0.2, as those of other languages do
 //! outbound_proxy = "sip:127.0.0.1:5080;transport=udp"
+//! session_expires_seconds = 1800        # a call whose phones refresh it no more ends (RFC 4028); 0: no such timer
 //! trusted = ["10.0.0.0/8"]              # networks that need no PIN on the HTTPS listener
 //! cors_origins = ["https://portal.example.com"]   # browser pages that may ask; none by default
 //!
@@ -247,6 +248,8 @@ pub struct TenantConfig {
     pub body_bytes_max: Option<usize>,
     /// Where requests outside a dialog go.
     pub outbound_proxy: Option<SipUri>,
+    /// The session interval that calls ask for, in seconds; 0: none.
+    pub session_expires_seconds: u32,
     /// Networks that need no PIN on the HTTPS listener.
     pub trusted: Vec<IpNet>,
     /// Origins (RFC 6454) whose pages may ask.

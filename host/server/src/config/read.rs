@@ -5,6 +5,7 @@ use super::limits;
 use super::table::{Problems, Table, Value};
 use super::*;
 use crate::deploy::Then;
+use plugboard_calls::tenant::SESSION_EXPIRES_SECONDS;
 use plugboard_sip::text::Text;
 use std::collections::HashMap;
 use toml::de::DeTable;
@@ -251,6 +252,7 @@ fn tenant(domain: String, value: &Value<'_>, folder: &Path) -> Option<TenantConf
     let wasi = table.flag("wasi").unwrap_or(false);
     let outbound_proxy =
         table.text("outbound_proxy", "write a SIP URI: outbound_proxy = \"sip:127.0.0.1:5080\"", proxy);
+    let session_expires_seconds = session_expires(&mut table);
     let trusted = table.texts("trusted", "write networks: trusted = [\"10.0.0.0/8\", \"::1\"]", network);
     let wanted = "write origins as browsers send them: cors_origins = [\"https://portal.example.com\"]";
     let cors_origins = table.texts("cors_origins", wanted, |text| is_origin(text).then(|| text.to_owned()));
@@ -263,6 +265,7 @@ fn tenant(domain: String, value: &Value<'_>, folder: &Path) -> Option<TenantConf
         event_deadline: None,
         body_bytes_max: None,
         outbound_proxy,
+        session_expires_seconds,
         trusted: trusted.unwrap_or_default(),
         cors_origins: cors_origins.unwrap_or_default(),
         rollback: table.table("rollback").map_or_else(RollbackConfig::default, rollback),
@@ -282,6 +285,17 @@ fn tenant(domain: String, value: &Value<'_>, folder: &Path) -> Option<TenantConf
     }
     table.finish();
     Some(tenant)
+}
+
+/// The session interval (RFC 4028 §4: none is smaller than 90 s).
+fn session_expires(table: &mut Table<'_>) -> u32 {
+    const KEY: &str = "session_expires_seconds";
+    let seconds = table.number(KEY, 0..=86_400);
+    let too_small = seconds.is_some_and(|seconds| (1..90).contains(&seconds));
+    if let Some(value) = table.get(KEY).filter(|_| too_small) {
+        value.wrong("write 90 or more, or 0 for no session timer");
+    }
+    seconds.and_then(|seconds| u32::try_from(seconds).ok()).unwrap_or(SESSION_EXPIRES_SECONDS)
 }
 
 fn settings(table: Table<'_>, settings: &mut GuestSettings) {

@@ -155,6 +155,7 @@ fn the_smallest_file_has_every_default() {
     assert_eq!(addresses, ["0.0.0.0:6666", "0.0.0.0:6667", "127.0.0.1:6668"]);
     assert_eq!(config.sip.udp, ["0.0.0.0:5060".parse().expect("an address")]);
     assert_eq!(config.tenants[0].limits, Limits::default());
+    assert_eq!(config.tenants[0].session_expires_seconds, 1_800);
     assert!(config.tenants[0].trusted.is_empty() && config.tenants[0].cors_origins.is_empty());
 }
 
@@ -178,6 +179,7 @@ format = "xml"
 outbound_proxy = "127.0.0.1"
 trusted = ["10.0.0.0/40"]
 cors_origins = ["*"]
+session_expires_seconds = 89
 [tenants."example.com".users.alice]
 pin = 123
 [tenants."example.com".users.bob]
@@ -198,9 +200,10 @@ pins = "1"
         ":15: tenants.\"example.com\".outbound_proxy: write a SIP URI",
         ":16: tenants.\"example.com\".trusted[0]: write networks",
         ":17: tenants.\"example.com\".cors_origins[0]: write origins",
-        ":19: tenants.\"example.com\".users.alice.pin: write it in quotes",
-        ":21: tenants.\"example.com\".users.bob.pin: write it in quotes, not empty",
-        ":22: tenants.\"example.com\".users.bob.pins: there is no such key; did you mean `pin`?",
+        ":18: tenants.\"example.com\".session_expires_seconds: write 90 or more",
+        ":20: tenants.\"example.com\".users.alice.pin: write it in quotes",
+        ":22: tenants.\"example.com\".users.bob.pin: write it in quotes, not empty",
+        ":23: tenants.\"example.com\".users.bob.pins: there is no such key; did you mean `pin`?",
     ];
     for (found, expected) in found.iter().zip(expected) {
         let expected = format!("/etc/plugboard.toml{expected}");

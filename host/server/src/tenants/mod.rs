@@ -37,6 +37,7 @@ impl Tenant {
             limits: config.limits.clone(),
             directory: users.clone(),
             outbound_proxy: config.outbound_proxy.clone(),
+            session_expires_seconds: config.session_expires_seconds,
             guest: Arc::new(config.settings.clone()),
         };
         let core = plugboard_calls::tenant::Tenant::new(config.domain.clone(), settings);

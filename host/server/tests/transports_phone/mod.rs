@@ -1,7 +1,6 @@
 //! A switch on loopback whose call logic is a few lines of Rust, and phones that write bytes over TCP and TLS.
 
 use plugboard_calls::contract::*;
-use plugboard_calls::limits::Limits;
 use plugboard_calls::logic::{Breakdown, Credentials, Directory, Logic, Routed, UserRecord};
 use plugboard_calls::stage::Stage;
 use plugboard_calls::tenant::{Settings, Tenant};
@@ -190,15 +189,7 @@ impl Bench {
             Description { name: "test".into(), version: "1".into(), http_prefix: "/".into(), state_schema: 1 };
         Self {
             switch: Switch::start(config).expect("starts"),
-            tenant: Tenant::new(
-                "example.com".into(),
-                Settings {
-                    limits: Limits::default(),
-                    directory: Arc::new(Nobody),
-                    outbound_proxy: None,
-                    guest: Arc::default(),
-                },
-            ),
+            tenant: Tenant::new("example.com".into(), Settings::new(Arc::new(Nobody))),
             logic: Arc::new(Caller(description)),
             authority,
         }

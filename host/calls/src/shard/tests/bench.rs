@@ -32,6 +32,7 @@ pub struct Bench {
     out: Vec<Output>,
     sent: Vec<Message>,
     answers: Vec<u16>,
+    bodies: Vec<String>,
     lookups: Vec<LookupId>,
     avoided: Vec<(String, Duration)>,
     last_sent: (String, Option<ClientId>),
@@ -104,7 +105,7 @@ impl Bench {
             shard: Shard::new(config),
             tenant: Tenant::new(
                 "example.com".into(),
-                Settings { limits, directory: Arc::new(Alice), outbound_proxy: None, guest: Arc::default() },
+                Settings { limits, session_expires_seconds: 0, ..Settings::new(Arc::new(Alice)) },
             ),
             now: Time::from_millis(1_000_000),
             everything: Vec::new(),
@@ -113,6 +114,7 @@ impl Bench {
             out: Vec::new(),
             sent: Vec::new(),
             answers: Vec::new(),
+            bodies: Vec::new(),
             lookups: Vec::new(),
             avoided: Vec::new(),
             last_sent: Default::default(),
@@ -222,6 +224,45 @@ impl Bench {
             response.headers.push(HeaderName::RetryAfter, retry_after);
         }
         self.receive(Message::Response(response));
+    }
+
+    /// The phone answers with further header fields.
+    pub fn answer_with(&mut self, request: &Request, status: u16, body: &[u8], fields: &[(HeaderName, &str)]) {
+        self.answer_fork(request, "phone", status, body, fields);
+    }
+
+    /// A fork answers with further header fields.
+    pub fn answer_fork(
+        &mut self,
+        request: &Request,
+        tag: &str,
+        status: u16,
+        body: &[u8],
+        fields: &[(HeaderName, &str)],
+    ) {
+        let status = Status::new(status).expect("a status");
+        let mut response = Response::to(request, status, status.default_reason(), tag);
+        response.headers.push(HeaderName::Contact, "<sip:bob@127.0.0.1:5080>");
+        for (name, value) in fields.iter().filter(|(_, value)| !value.is_empty()) {
+            response.headers.set(name.clone(), *value);
+        }
+        if !body.is_empty() {
+            response.headers.push(HeaderName::ContentType, "application/sdp");
+        }
+        response.body = body.to_vec().into();
+        self.receive(Message::Response(response));
+    }
+
+    /// The phone acknowledges the 2xx to its INVITE with this CSeq number.
+    pub fn phone_acknowledges(&mut self, invite: &Request, cseq: u32) {
+        self.phone_sends(invite, Method::Ack, cseq, b"");
+    }
+
+    /// The tenant's calls ask for session timers.
+    pub fn ask_for_sessions(&mut self, seconds: u32) {
+        let limits = Limits { calls: CALLS_MAX, ..Limits::default() };
+        let settings = Settings { limits, session_expires_seconds: seconds, ..Settings::new(Arc::new(Alice)) };
+        self.tenant.configure(settings);
     }
 
     /// A proxy challenges a request of ours.
@@ -336,6 +377,11 @@ impl Bench {
         std::mem::take(&mut self.answers)
     }
 
+    /// Bodies of the HTTP answers since the last look.
+    pub fn bodies(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.bodies)
+    }
+
     /// What was sent since the last look.
     pub fn sent(&mut self) -> Vec<Message> {
         std::mem::take(&mut self.sent)
@@ -388,7 +434,10 @@ impl Bench {
                     let message = parse_datagram(bytes, &ParseLimits::default()).expect("we send what can be read");
                     self.sent.push(message);
                 }
-                Output::HttpRespond { response, .. } => self.answers.push(response.status),
+                Output::HttpRespond { response, .. } => {
+                    self.answers.push(response.status);
+                    self.bodies.push(String::from_utf8_lossy(&response.body).into_owned());
+                }
                 Output::Resolve { lookup, .. } => self.lookups.push(lookup),
                 Output::Avoid { target, time } => self.avoided.push((target.address.to_string(), time)),
             }
@@ -404,11 +453,14 @@ fn challenge(request: &Request, nonce: &str, stale: bool) -> Response {
     response
 }
 
+/// Calls the user of a path, with a session description when that ends in `+sdp`.
 pub fn invite(path: &str) -> Invite {
     let user = path.trim_start_matches('/');
+    let (user, offers) = user.strip_suffix("+sdp").map_or((user, false), |user| (user, true));
     let target = if user.contains('@') { format!("sip:{user}") } else { format!("sip:{user}@127.0.0.1:5080") };
     let from = Address { display_name: Some("Alice".into()), uri: "sip:alice@example.com".into() };
-    Invite { target, to: None, from, headers: vec![], body: vec![] }
+    let headers = if offers { vec![header("Content-Type", "application/sdp")] } else { vec![] };
+    Invite { target, to: None, from, headers, body: if offers { sdp().to_vec() } else { vec![] } }
 }
 
 pub fn header(name: &str, value: &str) -> Header {

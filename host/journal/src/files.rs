@@ -54,6 +54,15 @@ impl Folder {
         Ok(folder)
     }
 
+    /// Keeps within these bounds from now on.
+    ///
+    /// # Errors
+    /// When what is too much cannot be removed.
+    pub fn bound(&mut self, bounds: Bounds, now: SystemTime) -> Result<()> {
+        self.bounds = bounds;
+        self.prune(now)
+    }
+
     /// Whether the next line begins a file, which must then be an opening.
     pub fn is_at_beginning(&self) -> bool {
         self.current.is_none()
@@ -198,6 +207,8 @@ mod tests {
         assert_eq!(folder.bytes(), files.iter().map(size).sum::<u64>());
         let last = std::fs::read_to_string(files.last().expect("one")).expect("text");
         assert!(last.ends_with("999\n"), "{last}");
+        folder.bound(Bounds { bytes_max: BOUNDS.bytes_max / 2, ..BOUNDS }, now).expect("pruned");
+        assert!(folder.bytes() <= BOUNDS.bytes_max / 2 && folder.bytes() > 0, "{}", folder.bytes());
     }
 
     #[test]

@@ -51,6 +51,7 @@ pub struct Counters {
 enum Message {
     Event(Box<Record>, Settled),
     Flush(SyncSender<()>),
+    Bounds(Bounds),
 }
 
 impl Journal {
@@ -101,6 +102,13 @@ impl Journal {
             }
         }
         receiver.recv_timeout(until.saturating_duration_since(Instant::now())).is_ok()
+    }
+
+    /// Keeps within these bounds from now on. Waits until there is room in the queue.
+    pub fn bound(&self, bounds: Bounds) {
+        if let Some(queue) = &self.sender {
+            let _ = queue.send(Message::Bounds(bounds)); // the thread ends only with the journal
+        }
     }
 
     /// The folder of a tenant.
@@ -160,6 +168,10 @@ impl Writer {
                 Ok(Message::Flush(done)) => {
                     self.flush();
                     let _ = done.send(()); // whoever asked may have given up
+                }
+                Ok(Message::Bounds(bounds)) => {
+                    self.bounds = bounds;
+                    self.each(|files| files.folder.bound(bounds, SystemTime::now()));
                 }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,

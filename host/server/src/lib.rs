@@ -15,6 +15,7 @@ pub mod deploy;
 pub mod journal;
 pub mod listen;
 pub mod logs;
+pub mod reload;
 pub mod secret;
 pub mod serve;
 pub mod state_dir;

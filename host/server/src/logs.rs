@@ -3,17 +3,48 @@
 
 use crate::config::{LogConfig, LogFormat};
 use std::io::IsTerminal as _;
+use std::sync::OnceLock;
 use tracing_subscriber::EnvFilter;
 
 /// Starts logging. `RUST_LOG` takes the place of the configured level when it is set. Does nothing when someone
 /// started it before.
 pub fn start(config: &LogConfig) {
+    let builder = || tracing_subscriber::fmt().with_writer(std::io::stderr);
+    match config.format {
+        LogFormat::Text => {
+            let builder = builder().with_ansi(std::io::stderr().is_terminal());
+            let builder = builder.with_env_filter(filter(config)).with_filter_reloading();
+            let handle = builder.reload_handle();
+            keep(builder.try_init().is_ok(), move |filter| drop(handle.reload(filter)));
+        }
+        LogFormat::Json => {
+            let builder = builder().json().flatten_event(true);
+            let builder = builder.with_env_filter(filter(config)).with_filter_reloading();
+            let handle = builder.reload_handle();
+            keep(builder.try_init().is_ok(), move |filter| drop(handle.reload(filter)));
+        }
+    }
+}
+
+/// Writes lines of the configured level from now on. Does nothing where logging was started by someone else.
+pub fn set_level(config: &LogConfig) {
+    if let Some(set) = FILTER.get() {
+        set(filter(config));
+    }
+}
+
+type SetFilter = Box<dyn Fn(EnvFilter) + Send + Sync>;
+
+/// How the filter of the process is replaced: there is one log in a process.
+static FILTER: OnceLock<SetFilter> = OnceLock::new();
+
+fn keep(started: bool, set: impl Fn(EnvFilter) + Send + Sync + 'static) {
+    if started {
+        let _ = FILTER.set(Box::new(set));
+    }
+}
+
+fn filter(config: &LogConfig) -> EnvFilter {
     let level = || EnvFilter::new(config.level.to_string().to_ascii_lowercase());
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| level());
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    let started = match config.format {
-        LogFormat::Text => builder.with_ansi(std::io::stderr().is_terminal()).try_init(),
-        LogFormat::Json => builder.json().flatten_event(true).try_init(),
-    };
-    drop(started);
+    EnvFilter::try_from_default_env().unwrap_or_else(|_| level())
 }

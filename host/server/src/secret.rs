@@ -4,7 +4,7 @@ use std::fmt;
 use zeroize::Zeroizing;
 
 /// A text that nobody may read by accident.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct SecretText(Zeroizing<String>);
 
 impl SecretText {
@@ -26,7 +26,7 @@ impl fmt::Debug for SecretText {
 }
 
 /// What a user's login is checked against.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Pin {
     /// In clear text.
     Clear(SecretText),

@@ -3,16 +3,20 @@
 use crate::admin::{Admin, token};
 use crate::api::Api;
 use crate::auth::{Authenticator, Door};
-use crate::config::{Config, HttpConfig, SipConfig, TenantConfig};
+use crate::config::{Config, HttpLimits, SipConfig, TenantConfig};
 use crate::deploy::{self, Deployments, EngineLoader, Policy, Store};
 use crate::journal;
-use crate::listen::{Handler, Listener, server_tls, sip_tls};
+use crate::listen::{Certified, Handler, ListenerCounters, Listeners, sip_tls};
+use crate::reload::{ADMIN, DIGEST, Entrance, HTTPS, Reloader, Reloads, controller};
 use crate::state_dir::StateDir;
 use crate::switch::{Switch, SwitchConfig};
 use crate::tenants::{Tenant, Tenants};
 use anyhow::Context as _;
+use arc_swap::ArcSwap;
+use plugboard_engine::Engine;
 use plugboard_net::clock::Clock;
 use plugboard_net::streams::StreamLimits;
+use plugboard_net::tls::Tls;
 use plugboard_sip::connections::ConnectionLimits;
 use plugboard_sip::transaction::TimerValues;
 use plugboard_sip::transport::Transport;
@@ -20,21 +24,13 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
-use tokio::sync::watch;
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::JoinHandle;
 
 /// The controller that this program brings along.
 pub const BUILT_IN_CONTROLLER: &[u8] = include_bytes!(env!("PLUGBOARD_CONTROLLER_WASM"));
 
 /// A running server.
 pub struct Server {
-    /// HTTPS listener, if there is one.
-    pub https: Option<SocketAddr>,
-    /// HTTP listener with Digest, if there is one.
-    pub digest: Option<SocketAddr>,
-    /// Admin listener.
-    pub admin: SocketAddr,
     /// SIP over UDP.
     pub udp: Vec<SocketAddr>,
     /// SIP over TCP.
@@ -43,21 +39,14 @@ pub struct Server {
     pub tls: Vec<SocketAddr>,
     /// Where the admin token is.
     pub token_file: PathBuf,
-    /// The tenants.
-    pub tenants: Arc<Tenants>,
-    /// Where calls live.
-    pub switch: Arc<Switch>,
+    tenants: Arc<ArcSwap<Tenants>>,
+    switch: Arc<Switch>,
+    config: Arc<ArcSwap<Config>>,
+    listeners: Arc<Listeners>,
     ready: Arc<AtomicBool>,
-    drain_timeout: Duration,
+    reloads: Reloads,
+    reloader: JoinHandle<()>,
     keeper: JoinHandle<()>,
-    front: Listeners,
-    back: Listeners,
-}
-
-/// Listeners that are stopped together.
-struct Listeners {
-    tasks: JoinSet<()>,
-    stop: watch::Sender<bool>,
 }
 
 impl Server {
@@ -68,65 +57,70 @@ impl Server {
     pub async fn start(config: Config) -> anyhow::Result<Self> {
         let state_dir = StateDir::open(&config.state_dir)
             .with_context(|| format!("cannot use the state folder {} (state_dir)", config.state_dir.display()))?;
-        let tenants = start_tenants(&config, &state_dir).await?;
-        let switch = start_switch(&config.sip, &state_dir, &tenants)?;
+        let (engine, tenants) = start_tenants(&config, &state_dir).await?;
+        let sip_tls = match config.sip.tls.is_empty() {
+            true => None,
+            false => {
+                let certified = sip_tls(&config.sip, &state_dir, names(&config));
+                let Certified { tls, fingerprint } = certified.context("[sip] certificate, ca, client_ca")?;
+                Some((fingerprint, tls))
+            }
+        };
+        let switch = start_switch(&config.sip, sip_tls.as_ref().map(|(_, tls)| tls.clone()))?;
         if let Some(journal) =
             journal::start(&config.journal, &state_dir).context("cannot keep a journal ([journal])")?
         {
             switch.record_to(journal);
         }
-        let authenticator = Arc::new(Authenticator::new(random()?, u64::from_le_bytes(random()?)));
+        let tenants = Arc::new(ArcSwap::from_pointee(tenants));
+        let limits = Arc::new(ArcSwap::from_pointee(config.http.limits.clone()));
         let ready = Arc::new(AtomicBool::new(false));
-        let (clock, http) = (Clock::start(), &config.http);
-
-        let mut front = Listeners::new();
-        let mut counters = Vec::new();
-        let mut addresses = [None, None];
-        for (address, listener) in addresses.iter_mut().zip(bind_front(http, &state_dir, &tenants).await?) {
-            let Some((door, listener)) = listener else { continue };
-            *address = Some(listener.address()?);
-            counters.push((listener.name(), listener.counters()));
-            let (tenants, switch, authenticator) = (tenants.clone(), switch.clone(), authenticator.clone());
-            let limits = http.limits.clone();
-            front.start(listener, Arc::new(Api { door, tenants, authenticator, switch, clock, limits }));
-        }
-
-        let listener = Listener::bind("admin", http.admin, None, http.limits.clone()).await.context("[http] admin")?;
-        let admin_address = listener.address()?;
-        counters.push((listener.name(), listener.counters()));
-        let token = token::Token::open(&state_dir, random()?).context("cannot keep the admin token")?;
-        let mut back = Listeners::new();
-        let admin = Admin {
+        let (reloads, asked) = Reloads::channel();
+        let handlers = Handlers {
             tenants: tenants.clone(),
             switch: switch.clone(),
-            clock,
-            token,
-            limits: http.limits.clone(),
+            limits: limits.clone(),
+            authenticator: Arc::new(Authenticator::new(random()?, u64::from_le_bytes(random()?))),
             ready: ready.clone(),
-            authenticator,
-            listeners: counters,
+            reloads: reloads.clone(),
         };
-        back.start(listener, Arc::new(admin));
+        let token = token::Token::open(&state_dir, random()?).context("cannot keep the admin token")?;
+        let token_file = token::file(&config.state_dir);
+        let config = Arc::new(ArcSwap::from_pointee(config));
+        let mut reloader = Reloader {
+            config: config.clone(),
+            state_dir,
+            engine,
+            tenants: tenants.clone(),
+            switch: switch.clone(),
+            limits,
+            https_tls: None,
+            sip_tls,
+            listeners: Arc::default(),
+            entrances: handlers.entrances(token),
+        };
+        reloader.open().await?;
+        let listeners = reloader.listeners.clone();
+        let reloader = tokio::spawn(reloader.serve(asked));
         let keeper = tokio::spawn(deploy::keeper::keep(tenants.clone(), switch.clone()));
-
         ready.store(true, Ordering::Relaxed);
-        let [https, digest] = addresses;
-        Ok(Self {
-            https,
-            digest,
-            admin: admin_address,
-            udp: switch.addresses(Transport::Udp),
-            tcp: switch.addresses(Transport::Tcp),
-            tls: switch.addresses(Transport::Tls),
-            token_file: token::file(&config.state_dir),
-            tenants,
-            switch,
-            ready,
-            drain_timeout: config.drain_timeout,
-            keeper,
-            front,
-            back,
-        })
+        let [udp, tcp, tls] = [Transport::Udp, Transport::Tcp, Transport::Tls].map(|by| switch.addresses(by));
+        Ok(Self { udp, tcp, tls, token_file, tenants, switch, config, listeners, ready, reloads, reloader, keeper })
+    }
+
+    /// Where the HTTPS listener is now, if there is one.
+    pub fn https(&self) -> Option<SocketAddr> {
+        self.listeners.address(HTTPS)
+    }
+
+    /// Where the HTTP listener with Digest is now, if there is one.
+    pub fn digest(&self) -> Option<SocketAddr> {
+        self.listeners.address(DIGEST)
+    }
+
+    /// Where the admin listener is now.
+    pub fn admin(&self) -> Option<SocketAddr> {
+        self.listeners.address(ADMIN)
     }
 
     /// Stops accepting, answers what is under way, waits for calls up to the configured time and ends what is left
@@ -134,20 +128,31 @@ impl Server {
     pub async fn drain(self) {
         self.ready.store(false, Ordering::Relaxed);
         self.keeper.abort();
-        tokio::join!(self.front.stop(), self.switch.drain(self.drain_timeout));
-        self.back.stop().await;
+        self.reloader.abort();
+        let timeout = self.config.load().drain_timeout;
+        tokio::join!(self.listeners.stop(&[HTTPS, DIGEST]), self.switch.drain(timeout));
+        self.listeners.stop(&[ADMIN]).await;
     }
 
-    /// Serves until SIGTERM or SIGINT, then drains; a second signal ends it at once.
+    /// Serves until SIGTERM or SIGINT, then drains; a second signal ends it at once. SIGHUP reloads the
+    /// configuration.
     ///
     /// # Errors
     /// When the system does not give it signals.
     pub async fn run(self) -> anyhow::Result<()> {
         use tokio::signal::unix::{SignalKind, signal};
         let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        let mut hang_up = signal(SignalKind::hangup())?;
         let mut signalled = async || tokio::select! { _ = terminate.recv() => (), _ = interrupt.recv() => () };
-        signalled().await;
-        tracing::info!(seconds = self.drain_timeout.as_secs(), "draining; a second signal ends it at once");
+        let reloads = self.reloads.clone();
+        let reload = async {
+            while hang_up.recv().await.is_some() {
+                let _ = reloads.reload().await; // what came of it is in the log
+            }
+        };
+        tokio::select! { () = signalled() => {}, () = reload => {} }
+        let seconds = self.config.load().drain_timeout.as_secs();
+        tracing::info!(seconds, "draining; a second signal ends it at once");
         tokio::select! {
             () = self.drain() => tracing::info!("drained"),
             () = signalled() => tracing::warn!("ended at once"),
@@ -163,22 +168,23 @@ impl Server {
             let _ = writeln!(text, "  {name:<8} {value}");
         };
         let address = |address: Option<SocketAddr>| address.map_or("off".to_owned(), |address| address.to_string());
-        line("https", address(self.https));
-        line("digest", address(self.digest));
-        line("admin", format!("{}, token in {}", self.admin, self.token_file.display()));
+        line("https", address(self.https()));
+        line("digest", address(self.digest()));
+        line("admin", format!("{}, token in {}", address(self.admin()), self.token_file.display()));
         let by_transport = [("sip/udp", &self.udp), ("sip/tcp", &self.tcp), ("sip/tls", &self.tls)];
         for (name, addresses) in by_transport.into_iter().filter(|(_, addresses)| !addresses.is_empty()) {
             line(name, addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "));
         }
-        for tenant in self.tenants.iter() {
+        let tenants = self.tenants.load();
+        for tenant in tenants.iter() {
             let live = tenant.deployments.live();
             let description = live.logic().description();
             let users = tenant.users.len();
             line("tenant", format!("{}: {} {}, {users} users", tenant.domain(), description.name, description.version));
         }
-        if let Some(https) = self.https {
+        if let Some(https) = self.https() {
             let port = https.port();
-            let prefix = self.tenants.by_host(None).deployments.live().logic().description().http_prefix.clone();
+            let prefix = tenants.by_host(None).deployments.live().logic().description().http_prefix.clone();
             let _ =
                 write!(text, "\ntry: curl -k -u USER:PIN -X POST https://localhost:{port}{prefix}/CALLING/CALLED\n");
         }
@@ -186,27 +192,38 @@ impl Server {
     }
 }
 
-impl Listeners {
-    fn new() -> Self {
-        Self { tasks: JoinSet::new(), stop: watch::channel(false).0 }
-    }
+/// What answers HTTP requests is made of.
+struct Handlers {
+    tenants: Arc<ArcSwap<Tenants>>,
+    switch: Arc<Switch>,
+    limits: Arc<ArcSwap<HttpLimits>>,
+    authenticator: Arc<Authenticator>,
+    ready: Arc<AtomicBool>,
+    reloads: Reloads,
+}
 
-    fn start(&mut self, listener: Listener, handler: Arc<dyn Handler>) {
-        self.tasks.spawn(listener.serve(handler, self.stop.subscribe()));
-    }
-
-    async fn stop(self) {
-        self.stop.send_replace(true);
-        self.tasks.join_all().await;
+impl Handlers {
+    fn entrances(self, token: token::Token) -> Vec<Entrance> {
+        let clock = Clock::start();
+        let counters = [HTTPS, DIGEST, ADMIN].map(|name| (name, Arc::<ListenerCounters>::default()));
+        let api = |door| {
+            let (tenants, switch, limits) = (self.tenants.clone(), self.switch.clone(), self.limits.clone());
+            Arc::new(Api { door, tenants, authenticator: self.authenticator.clone(), switch, clock, limits })
+        };
+        let (https, digest) = (api(Door::Https), api(Door::Digest));
+        let Self { tenants, switch, limits, authenticator, ready, reloads } = self;
+        let listeners = counters.to_vec();
+        let admin = Admin { tenants, switch, clock, token, limits, ready, authenticator, reloads, listeners };
+        let addresses: [fn(&Config) -> Option<SocketAddr>; 3] =
+            [|config| config.http.https, |config| config.http.digest, |config| Some(config.http.admin)];
+        let handlers: [Arc<dyn Handler>; 3] = [https, digest, Arc::new(admin)];
+        let entrance = |(((name, counters), address), handler)| Entrance { name, address, handler, counters };
+        counters.into_iter().zip(addresses).zip(handlers).map(entrance).collect()
     }
 }
 
 /// SIP as it is configured.
-fn start_switch(sip: &SipConfig, state_dir: &StateDir, tenants: &Tenants) -> anyhow::Result<Arc<Switch>> {
-    let certificates = match sip.tls.is_empty() {
-        true => None,
-        false => Some(sip_tls(sip, state_dir, names(tenants)).context("[sip] certificate, ca, client_ca")?),
-    };
+fn start_switch(sip: &SipConfig, certificates: Option<Tls>) -> anyhow::Result<Arc<Switch>> {
     let connections = ConnectionLimits {
         accepted: sip.connections_max,
         per_source: sip.connections_per_source_max,
@@ -226,34 +243,15 @@ fn start_switch(sip: &SipConfig, state_dir: &StateDir, tenants: &Tenants) -> any
 }
 
 /// What a self-signed certificate is made for.
-fn names(tenants: &Tenants) -> Vec<String> {
+pub(crate) fn names(config: &Config) -> Vec<String> {
     let own = ["localhost", "127.0.0.1", "::1"].map(str::to_owned);
-    tenants.hosts().map(str::to_owned).chain(own).collect()
+    let hosts = config.tenants.iter().flat_map(|tenant| tenant.hosts.iter().chain([&tenant.domain]).cloned());
+    hosts.chain(own).collect()
 }
 
-/// The HTTPS and the Digest listener, where they are on.
-async fn bind_front(
-    http: &HttpConfig,
-    state_dir: &StateDir,
-    tenants: &Tenants,
-) -> anyhow::Result<[Option<(Door, Listener)>; 2]> {
-    let mut https = None;
-    if let Some(address) = http.https {
-        let tls = server_tls(http.certificate.as_ref(), state_dir, names(tenants)).context("[http] certificate")?;
-        let listener =
-            Listener::bind("https", address, Some(tls), http.limits.clone()).await.context("[http] https")?;
-        https = Some((Door::Https, listener));
-    }
-    let mut digest = None;
-    if let Some(address) = http.digest {
-        let listener = Listener::bind("digest", address, None, http.limits.clone()).await.context("[http] digest")?;
-        digest = Some((Door::Digest, listener));
-    }
-    Ok([https, digest])
-}
-
-/// The tenants, each with the call logic that it starts with. Compiling takes a while, so on a thread that may block.
-async fn start_tenants(config: &Config, state_dir: &StateDir) -> anyhow::Result<Arc<Tenants>> {
+/// The engine, and the tenants, each with the call logic that it starts with. Compiling takes a while, so on a thread
+/// that may block.
+async fn start_tenants(config: &Config, state_dir: &StateDir) -> anyhow::Result<(Engine, Tenants)> {
     let (config, state_dir) = (config.clone(), state_dir.clone());
     let started = tokio::task::spawn_blocking(move || {
         let engine = deploy::engine(&config.engine, &state_dir)?;
@@ -262,9 +260,9 @@ async fn start_tenants(config: &Config, state_dir: &StateDir) -> anyhow::Result<
             let loader = Arc::new(EngineLoader::new(engine.clone(), tenant));
             let deployments = start_deployments(loader, &state_dir, tenant)
                 .with_context(|| format!("cannot start the call logic of [tenants.{:?}]", tenant.domain))?;
-            tenants.push((Tenant::new(tenant, deployments), tenant.hosts.clone()));
+            tenants.push((Tenant::new(tenant, Arc::new(deployments)), tenant.hosts.clone()));
         }
-        anyhow::Ok(Arc::new(Tenants::new(tenants)?))
+        anyhow::Ok((engine, Tenants::new(tenants)?))
     });
     started.await?
 }
@@ -274,11 +272,9 @@ fn start_deployments(
     state_dir: &StateDir,
     tenant: &TenantConfig,
 ) -> anyhow::Result<Deployments> {
-    let read = |file: &PathBuf| std::fs::read(file).with_context(|| format!("cannot read controller = {file:?}"));
-    let file = tenant.controller.as_ref().map(read).transpose()?;
+    let file = controller(tenant)?;
     let store = Store::open(state_dir, &tenant.domain)?;
-    let policy = Policy { rollback: tenant.rollback, drain: tenant.drain };
-    Ok(Deployments::start(loader, store, BUILT_IN_CONTROLLER, file.as_deref(), policy)?)
+    Ok(Deployments::start(loader, store, BUILT_IN_CONTROLLER, file.as_deref(), Policy::of(tenant))?)
 }
 
 /// Bytes that nobody can foresee.

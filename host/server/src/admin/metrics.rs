@@ -69,7 +69,7 @@ fn tenants(admin: &Admin, out: &mut Exposition) {
     ];
     for (name, kind, help, read) in families {
         out.family(name, kind, help);
-        for tenant in admin.tenants.iter() {
+        for tenant in admin.tenants.load().iter() {
             out.sample(name, &[("tenant", tenant.domain())], read(&tenant.core.counters));
         }
     }
@@ -78,7 +78,7 @@ fn tenants(admin: &Admin, out: &mut Exposition) {
 fn limits(admin: &Admin, out: &mut Exposition) {
     let name = "plugboard_limit_reached_total";
     out.family(name, "counter", "How often a tenant met one of its limits.");
-    for tenant in admin.tenants.iter() {
+    for tenant in admin.tenants.load().iter() {
         for limit in Limit::ALL {
             let labels = [("tenant", tenant.domain()), ("limit", limit.name())];
             out.sample(name, &labels, tenant.core.counters.limits.count(limit));
@@ -89,7 +89,7 @@ fn limits(admin: &Admin, out: &mut Exposition) {
 fn versions(admin: &Admin, out: &mut Exposition) {
     let name = "plugboard_version_live";
     out.family(name, "gauge", "The version of call logic that new calls take.");
-    for tenant in admin.tenants.iter() {
+    for tenant in admin.tenants.load().iter() {
         let live = tenant.deployments.live();
         let description = live.logic().description();
         let labels = [
@@ -102,19 +102,19 @@ fn versions(admin: &Admin, out: &mut Exposition) {
     }
     let name = "plugboard_version_candidate_percent";
     out.family(name, "gauge", "The share of new calls that a candidate takes.");
-    for tenant in admin.tenants.iter() {
+    for tenant in admin.tenants.load().iter() {
         if let Some((id, share)) = tenant.deployments.candidate() {
             out.sample(name, &[("tenant", tenant.domain()), ("id", &id)], u64::from(share.as_percent()));
         }
     }
     let name = "plugboard_stepped_back_total";
     out.family(name, "counter", "Versions that the host left by itself because they failed too often.");
-    for tenant in admin.tenants.iter() {
+    for tenant in admin.tenants.load().iter() {
         out.sample(name, &[("tenant", tenant.domain())], tenant.deployments.times_stepped_back());
     }
     let name = "plugboard_guest_faults_total";
     out.family(name, "counter", "Events that the live version failed at, by kind.");
-    for tenant in admin.tenants.iter() {
+    for tenant in admin.tenants.load().iter() {
         let live = tenant.deployments.live();
         for (kind, number) in live.stats().faults {
             out.sample(name, &[("tenant", tenant.domain()), ("id", live.id()), ("kind", kind)], number);

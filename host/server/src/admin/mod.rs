@@ -10,6 +10,7 @@
 //! | `POST /v1/tenants/{domain}/rollback` | takes the candidate away; without one makes the version before live again |
 //! | `GET /v1/tenants/{domain}/ladder/{calling}/{called}?agent=` | the messages of the call between these two |
 //! | any `/v1/tenants/{domain}/api/...` | asks the tenant's call logic, as from a trusted network |
+//! | `POST /v1/reload` | puts the changed configuration file into force, all of it or nothing; says what changed |
 //! | `GET /v1/calls?domain=` | lists calls |
 //! | `GET /v1/calls/{domain}/{key}/ladder` | the messages of a call |
 //! | `DELETE /v1/calls/{domain}/{key}` | ends a call |
@@ -23,6 +24,7 @@
 //! | `drain_after=3600&drain_then=end` | what becomes of the calls of the version whose place it takes: see `[tenants.*] drain` |
 
 mod calls;
+mod configuration;
 pub mod metrics;
 mod tenants;
 pub mod token;
@@ -31,8 +33,10 @@ pub mod views;
 use crate::answer::{Answered, json, plain, with_type};
 use crate::config::HttpLimits;
 use crate::listen::{Answer, Handler, ListenerCounters};
+use crate::reload::Reloads;
 use crate::switch::Switch;
 use crate::tenants::{Tenant, Tenants};
+use arc_swap::ArcSwap;
 use http::header::{ALLOW, HeaderValue, WWW_AUTHENTICATE};
 use http::{Method, Request, StatusCode};
 use hyper::body::Incoming;
@@ -46,20 +50,22 @@ pub type Random = [u8; 32];
 
 /// Answers the requests of the admin listener.
 pub struct Admin {
-    /// The tenants.
-    pub tenants: Arc<Tenants>,
+    /// The tenants as they are now.
+    pub tenants: Arc<ArcSwap<Tenants>>,
     /// Where calls live.
     pub switch: Arc<Switch>,
     /// The clock of look-ups.
     pub clock: Clock,
     /// Opens `/v1`.
     pub token: token::Token,
-    /// Bounds of bodies other than components.
-    pub limits: HttpLimits,
+    /// Bounds of bodies other than components, as they are now.
+    pub limits: Arc<ArcSwap<HttpLimits>>,
     /// Whether new calls are welcome: not before the start is over, nor once the server drains.
     pub ready: Arc<AtomicBool>,
     /// What the logins came to.
     pub authenticator: Arc<crate::auth::Authenticator>,
+    /// Puts a changed configuration into force.
+    pub reloads: Reloads,
     /// What happened on each listener, by name.
     pub listeners: Vec<(&'static str, Arc<ListenerCounters>)>,
 }
@@ -93,10 +99,12 @@ impl Admin {
         let method = request.method().clone();
         match segments.as_slice() {
             ["v1", "tenants"] => only(&method, &[Method::GET], || self.list_tenants()),
-            ["v1", "tenants", domain, rest @ ..] => match self.tenants.by_domain(&decode(domain)).cloned() {
+            ["v1", "tenants", domain, rest @ ..] => match self.tenants.load().by_domain(&decode(domain)).cloned() {
                 Some(tenant) => self.route_tenant(&tenant, rest, request).await,
                 None => error(StatusCode::NOT_FOUND, "there is no such tenant"),
             },
+            ["v1", "reload"] if method == Method::POST => self.reload().await,
+            ["v1", "reload"] => only(&method, &[Method::POST], || error(StatusCode::NOT_FOUND, "")),
             ["v1", "calls"] => only(&method, &[Method::GET], || self.list_calls(request.uri().query())),
             ["v1", "calls", domain, key] => {
                 only(&method, &[Method::DELETE], || self.end_call(&decode(domain), decode(key)))

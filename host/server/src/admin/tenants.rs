@@ -33,7 +33,7 @@ impl Admin {
                 live: self.version(live, State::Live),
             }
         };
-        json(StatusCode::OK, &self.tenants.iter().map(view).collect::<Vec<_>>())
+        json(StatusCode::OK, &self.tenants.load().iter().map(view).collect::<Vec<_>>())
     }
 
     pub(super) fn live(&self, tenant: &Tenant) -> Answered {
@@ -108,7 +108,7 @@ impl Admin {
             return error(StatusCode::BAD_REQUEST, "what stands behind /api is no path");
         };
         *request.uri_mut() = uri;
-        answer_for(tenant, &self.switch, Principal::Trusted, request, &self.limits).await
+        answer_for(tenant, &self.switch, Principal::Trusted, request, &self.limits.load_full()).await
     }
 
     /// Runs a change of versions on a thread that may block: compiling takes a while.
@@ -175,6 +175,7 @@ fn refused(tenant: &Tenant, problem: &DeployError) -> Answered {
     let status = match problem {
         DeployError::Refused(_) | DeployError::OtherPath { .. } => StatusCode::UNPROCESSABLE_ENTITY,
         DeployError::Draining
+        | DeployError::Reloading
         | DeployError::NothingBefore
         | DeployError::LiveAlready
         | DeployError::SteppedBack { .. }

@@ -146,6 +146,44 @@ pub struct RefusedMoveView {
     pub reason: String,
 }
 
+/// The answer to a reload.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReloadedView {
+    /// What is different now; empty when nothing was.
+    pub changes: Vec<ChangeView>,
+}
+
+/// A key of the configuration that a reload changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChangeView {
+    /// The key as a TOML path.
+    pub key: String,
+    /// `added`, `removed` or `changed`.
+    pub what: String,
+}
+
+/// Why a reload changed nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NotReloadedView {
+    /// All of it, for people.
+    pub error: String,
+    /// What to correct in the file.
+    pub problems: Vec<ProblemView>,
+}
+
+/// Something to correct in a configuration file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProblemView {
+    /// The file.
+    pub file: String,
+    /// Counted from 1; none when it is about the file as a whole.
+    pub line: Option<usize>,
+    /// The key as a TOML path; empty when it is about the file as a whole.
+    pub key: String,
+    /// What is wrong, and what to write instead.
+    pub message: String,
+}
+
 /// `GET /v1/calls`: a list of these.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CallView {

@@ -11,6 +11,7 @@ use crate::config::HttpLimits;
 use crate::listen::{Answer, BodyError, Handler, read_body};
 use crate::switch::Switch;
 use crate::tenants::{Tenant, Tenants};
+use arc_swap::ArcSwap;
 use http::header::{AUTHORIZATION, HOST, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{Request, StatusCode};
 use hyper::body::Incoming;
@@ -24,22 +25,22 @@ use std::sync::Arc;
 pub struct Api {
     /// Which of them.
     pub door: Door,
-    /// The tenants.
-    pub tenants: Arc<Tenants>,
+    /// The tenants as they are now.
+    pub tenants: Arc<ArcSwap<Tenants>>,
     /// Who decides who asks.
     pub authenticator: Arc<Authenticator>,
     /// Where calls live.
     pub switch: Arc<Switch>,
     /// The clock of logins.
     pub clock: Clock,
-    /// Bounds of bodies.
-    pub limits: HttpLimits,
+    /// Bounds of bodies as they are now.
+    pub limits: Arc<ArcSwap<HttpLimits>>,
 }
 
 impl Handler for Api {
     fn handle(self: Arc<Self>, request: Request<Incoming>, source: SocketAddr) -> Answer {
         Box::pin(async move {
-            let tenant = self.tenants.by_host(host(&request).as_deref()).clone();
+            let tenant = self.tenants.load().by_host(host(&request).as_deref()).clone();
             let origin = cors::allowed_origin(&tenant, request.headers());
             let mut answer = match origin.as_ref().and_then(|_| cors::preflight(&request)) {
                 Some(answer) => answer,
@@ -65,7 +66,7 @@ impl Api {
             }
         };
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-        let response = answer_for(tenant, &self.switch, principal, request, &self.limits).await;
+        let response = answer_for(tenant, &self.switch, principal, request, &self.limits.load_full()).await;
         // The query may hold a conference PIN.
         tracing::info!(tenant = tenant.domain(), %source, %method, path, status = response.status().as_u16(), "answered");
         response

@@ -4,6 +4,7 @@
 mod calls;
 mod client;
 pub mod ladder;
+mod reload;
 mod replay;
 mod show;
 mod versions;
@@ -42,7 +43,7 @@ enum Command {
     /// Runs the server
     ///
     /// Checks the configuration as a whole, starts, says when it is ready and where it listens, and serves until
-    /// SIGTERM or SIGINT. Then it takes no new calls and waits for the ones that are up, as long as
+    /// SIGTERM or SIGINT; SIGHUP reloads the configuration. At the end it takes no new calls and waits for the ones that are up, as long as
     /// drain_timeout_seconds says; a second signal ends it at once.
     #[command(after_help = "Example:\n  plugboard serve --config /etc/plugboard/plugboard.toml")]
     Serve {
@@ -118,6 +119,18 @@ enum Command {
     /// each call is shown.
     #[command(after_help = replay::HELP)]
     Replay(replay::ReplayArgs),
+    /// Puts the changed configuration file of a running server into force
+    ///
+    /// All of it or nothing: a file with a mistake, a certificate that cannot be read, call logic that does not pass
+    /// or an address that is taken changes nothing, and so does what takes a restart. Calls and connections stay;
+    /// the calls of a tenant that is gone are ended. Prints what is different now. SIGHUP does the same.
+    #[command(after_help = reload::HELP)]
+    Reload {
+        #[command(flatten)]
+        place: Place,
+        #[command(flatten)]
+        output: Output,
+    },
     /// Takes the candidate away; without one makes the version before the live one live again
     ///
     /// Calls that are up keep the version that they began with.
@@ -282,6 +295,7 @@ async fn run(command: Command) -> Result<(), Failure> {
             versions::deploy(&guest, how, &place, output).await
         }
         Command::Replay(args) => replay::replay(&args),
+        Command::Reload { place, output } => reload::reload(&place, output).await,
         Command::Rollback { migrate, place, output } => versions::roll_back(migrate, &place, output).await,
         Command::Versions { place, output } => versions::list(&place, output).await,
         Command::Call(args) => calls::call(&args).await,

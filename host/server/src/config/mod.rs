@@ -1,6 +1,9 @@
 //! The configuration file: TOML, checked whole when the server starts. A key that is not known is refused, and every
 //! problem is reported at once with its file, line and key ([`ConfigError`]).
 //!
+//! A reload ([`crate::reload`]) changes most of it under a running server. `state_dir`, `[engine]`, the addresses and
+//! bounds of `[sip]`, `[journal] queue_max` and `[log] format` take a restart.
+//!
 //! Paths in the file are relative to the file. Everything but the tenants has a default:
 //!
 //! ```toml
@@ -77,6 +80,7 @@
 //! sip_password = "secret"               # answers 401 and 407; sip_user = if it differs
 //! ```
 
+mod changes;
 mod error;
 mod limits;
 mod read;
@@ -84,6 +88,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
+pub use changes::{Change, Holds, What};
 pub use error::{ConfigError, Problem};
 
 use crate::deploy::Drain;
@@ -278,7 +283,7 @@ pub struct RollbackConfig {
 }
 
 /// `[tenants."domain".users.name]`
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UserConfig {
     /// The user part of the address; case matters (RFC 3261 §19.1.4).
     pub name: String,

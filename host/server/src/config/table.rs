@@ -194,7 +194,7 @@ impl<'t> Value<'t> {
 }
 
 /// A TOML path, quoted where TOML wants it.
-fn join(path: &str, key: &str) -> String {
+pub(super) fn join(path: &str, key: &str) -> String {
     let bare = key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
     let key = if bare && !key.is_empty() { key.to_owned() } else { format!("{key:?}") };
     if path.is_empty() { key } else { format!("{path}.{key}") }

@@ -79,5 +79,5 @@ fn invite_to_try(stage: &Stage, show: &Show) {
 }
 
 fn address(stage: &Stage) -> String {
-    stage.server.https.map_or_else(|| "off".to_owned(), |address| address.to_string())
+    stage.server.https().map_or_else(|| "off".to_owned(), |address| address.to_string())
 }

@@ -90,9 +90,9 @@ impl Stage {
         let server = Server::start(config).await?;
         // With the real addresses, so that the command line finds the server.
         std::fs::write(&config_file, real_configuration(&folder.0, &proxy, &server))?;
-        let address = server.https.context("the HTTPS listener is off")?;
+        let address = server.https().context("the HTTPS listener is off")?;
         let https = Client::https(address, &folder.0.join("state/self-signed.pem"), AGENT, PIN).await?;
-        let admin = Client::admin(server.admin, &server.token_file).await?;
+        let admin = Client::admin(server.admin().context("the admin listener is off")?, &server.token_file).await?;
         let stage = Self { alice, bob, carol, proxy, server, https, admin, config_file, _folder: folder };
         let registered = || [&stage.alice, &stage.bob, &stage.carol].iter().all(|phone| phone.is_registered());
         until("the phones to be registered", registered).await?;
@@ -154,8 +154,12 @@ fn configuration(folder: &Path, proxy: &Proxy) -> String {
 fn real_configuration(folder: &Path, proxy: &Proxy, server: &Server) -> String {
     let address =
         |address: Option<std::net::SocketAddr>| address.map_or("off".to_owned(), |address| address.to_string());
-    let addresses =
-        [address(server.https), address(server.digest), server.admin.to_string(), address(server.udp.first().copied())];
+    let addresses = [
+        address(server.https()),
+        address(server.digest()),
+        address(server.admin()),
+        address(server.udp.first().copied()),
+    ];
     toml(folder, proxy, addresses.each_ref().map(String::as_str))
 }
 

@@ -71,9 +71,18 @@ fn grant(limits: &EngineLimits, wasi: bool, memory_bytes: Option<usize>, event_d
 impl EngineLoader {
     /// A loader for this tenant.
     pub fn new(engine: Engine, tenant: &TenantConfig) -> Self {
-        let grant = grant(engine.limits(), tenant.wasi, tenant.memory_bytes, tenant.event_deadline);
+        let grant = granted(&engine, tenant);
         Self { engine, grant, tenant_hash: tenant_hash(&tenant.domain, grant) }
     }
+}
+
+fn granted(engine: &Engine, tenant: &TenantConfig) -> Grant {
+    grant(engine.limits(), tenant.wasi, tenant.memory_bytes, tenant.event_deadline)
+}
+
+/// Whether what `other` grants its call logic is the same: versions can be kept.
+pub fn grants_the_same(engine: &Engine, tenant: &TenantConfig, other: &TenantConfig) -> bool {
+    granted(engine, tenant) == granted(engine, other)
 }
 
 impl Loader for EngineLoader {

@@ -4,6 +4,7 @@
 use super::{Deployments, Then, Version};
 use crate::switch::Switch;
 use crate::tenants::{Tenant, Tenants};
+use arc_swap::ArcSwap;
 use plugboard_calls::contract::EndingReason;
 use plugboard_calls::logic::Logic;
 use std::sync::Arc;
@@ -14,10 +15,10 @@ use std::time::{Duration, Instant};
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 /// Looks after the versions of all tenants for as long as it is polled.
-pub async fn keep(tenants: Arc<Tenants>, switch: Arc<Switch>) {
+pub async fn keep(tenants: Arc<ArcSwap<Tenants>>, switch: Arc<Switch>) {
     loop {
         tokio::time::sleep(LOOK_EVERY).await;
-        for tenant in tenants.iter().filter(|tenant| tenant.deployments.wants_attention(Instant::now())) {
+        for tenant in tenants.load_full().iter().filter(|tenant| tenant.deployments.wants_attention(Instant::now())) {
             let (tenant, switch) = (tenant.clone(), switch.clone());
             let done = tokio::task::spawn_blocking(move || attend(&tenant, &switch)).await;
             if let Err(error) = done {

@@ -17,6 +17,7 @@ mod health;
 mod history;
 pub mod keeper;
 mod observed;
+mod renew;
 pub mod share;
 mod store;
 #[cfg(test)]
@@ -25,12 +26,13 @@ mod version;
 
 pub use back_off::SteppedBack;
 pub use drain::{Drain, Draining, Then};
-pub use engine::{EngineLoader, engine, load_alone, try_out};
+pub use engine::{EngineLoader, engine, grants_the_same, load_alone, try_out};
+pub use renew::{Frozen, Prepared};
 pub use share::{Newcomers, Share};
 pub use store::Store;
 pub use version::{Listed, Loaded, Loader, State, Stats, Version};
 
-use crate::config::RollbackConfig;
+use crate::config::{RollbackConfig, TenantConfig};
 use history::History;
 use share::Candidate;
 use store::{CandidateRecord, Configured, Kept, Record};
@@ -79,6 +81,9 @@ pub enum DeployError {
         /// How long it is still refused, in seconds.
         seconds: u64,
     },
+    /// The configuration is being reloaded, or was in the meantime.
+    #[error("the configuration is being reloaded: ask again")]
+    Reloading,
     /// There is no version before this one.
     #[error("there is no version before this one to roll back to")]
     NothingBefore,
@@ -127,6 +132,13 @@ pub struct Policy {
     pub drain: Option<Drain>,
 }
 
+impl Policy {
+    /// What the configuration of this tenant says.
+    pub fn of(tenant: &TenantConfig) -> Self {
+        Self { rollback: tenant.rollback, drain: tenant.drain }
+    }
+}
+
 /// What a deployment did.
 pub struct Deployed {
     /// The version that was deployed.
@@ -156,7 +168,7 @@ pub struct Deployments {
     loader: Arc<dyn Loader>,
     store: Store,
     /// Held while a version is loaded and takes its place: two deployments at once are one after the other.
-    turns: Mutex<()>,
+    turns: Mutex<renew::Turn>,
     history: Mutex<History>,
 }
 
@@ -180,12 +192,25 @@ impl Deployments {
         file: Option<&[u8]>,
         policy: Policy,
     ) -> Result<Self, DeployError> {
+        Self::prepare(loader, store, built_in, file, policy)?.keep()
+    }
+
+    /// As [`start`](Self::start), up to the point where something would be written down.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub fn prepare(
+        loader: Arc<dyn Loader>,
+        store: Store,
+        built_in: &[u8],
+        file: Option<&[u8]>,
+        policy: Policy,
+    ) -> Result<Prepared, DeployError> {
         let policy = Arc::new(ArcSwap::from_pointee(policy));
         let bytes = file.unwrap_or(built_in);
-        let component = hash(bytes);
-        let base = if file.is_some() { component.clone() } else { "built-in".to_owned() };
-        let Kept { line, candidate, back_off, configured_is_live } =
-            store.start(Configured { base, component: component.clone() });
+        let configured = Configured::new(built_in, file);
+        let component = configured.component.clone();
+        let Kept { line, candidate, back_off, configured_is_live } = store.start(configured);
         let again = |Record { component, deployed_unix_ms }: Record| match store
             .component(&component)
             .and_then(|bytes| loader.load(&bytes))
@@ -199,9 +224,9 @@ impl Deployments {
         };
         let mut history = History { back_off, ..History::default() };
         line.into_iter().filter_map(again).for_each(|version| history.push(version));
-        if configured_is_live || history.line.is_empty() {
+        let fresh = (configured_is_live || history.line.is_empty()).then(|| bytes.to_vec());
+        if fresh.is_some() {
             let loaded = loader.load(bytes).map_err(DeployError::Refused)?;
-            store.keep(&component, bytes).map_err(DeployError::Store)?;
             history.push(Version::new(loaded, component, now_unix_ms(), policy.clone()));
         }
         history.live_since = None;
@@ -214,8 +239,7 @@ impl Deployments {
         let front = ArcSwap::from_pointee(Front::of(&history));
         let (turns, history) = (Mutex::default(), Mutex::new(history));
         let deployments = Self { front, policy, stepped_back: AtomicU64::new(0), loader, store, turns, history };
-        deployments.save(&deployments.history())?;
-        Ok(deployments)
+        Ok(Prepared { deployments, fresh })
     }
 
     /// Follows what a changed configuration says about versions.
@@ -244,7 +268,7 @@ impl Deployments {
     /// # Errors
     /// Why nothing changed.
     pub fn deploy(&self, component: &[u8], how: How, calls_of: CallsOf<'_>) -> Result<Deployed, DeployError> {
-        let _turn = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        let _turn = self.turn()?;
         let state = if how.share == Share::ALL { State::Live } else { State::Candidate(how.share) };
         let component_hash = hash(component);
         let (known, candidate) = {
@@ -300,7 +324,7 @@ impl Deployments {
     /// # Errors
     /// Why nothing changed.
     pub fn roll_back(&self, calls_of: CallsOf<'_>) -> Result<RolledBack, DeployError> {
-        let _turn = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        let _turn = self.turn()?;
         let mut history = self.history();
         let before = history.clone();
         let withdrawn = history.withdraw();
@@ -323,7 +347,7 @@ impl Deployments {
     /// # Errors
     /// Why nothing changed.
     pub(crate) fn step_back(&self, calls_of: CallsOf<'_>) -> Result<Option<SteppedBack>, DeployError> {
-        let _turn = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        let Ok(_turn) = self.turn() else { return Ok(None) };
         let mut history = self.history();
         let Some(version) = self.given_up(&history, Instant::now()) else { return Ok(None) };
         let before = history.clone();

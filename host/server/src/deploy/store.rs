@@ -25,6 +25,15 @@ pub(super) struct Configured {
     pub(super) component: String,
 }
 
+impl Configured {
+    /// What the configuration says: a file, or none for the built-in component.
+    pub(super) fn new(built_in: &[u8], file: Option<&[u8]>) -> Self {
+        let component = super::hash(file.unwrap_or(built_in));
+        let base = if file.is_some() { component.clone() } else { "built-in".to_owned() };
+        Self { base, component }
+    }
+}
+
 /// A version that was live.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Record {
@@ -97,8 +106,18 @@ impl Store {
         let back_off = BackOff::default();
         let nothing = Kept { line: Vec::new(), candidate: None, back_off, configured_is_live: true };
         let kept = self.kept(&configured).unwrap_or(nothing);
-        *self.configured.lock().unwrap_or_else(PoisonError::into_inner) = configured;
+        self.configure(configured);
         kept
+    }
+
+    /// Says what the configuration names now.
+    pub(super) fn configure(&self, configured: Configured) {
+        *self.configured.lock().unwrap_or_else(PoisonError::into_inner) = configured;
+    }
+
+    /// What the configuration named when it was looked at last.
+    pub(super) fn configured(&self) -> Configured {
+        self.configured.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn kept(&self, configured: &Configured) -> Option<Kept> {
@@ -139,8 +158,7 @@ impl Store {
         candidate: Option<CandidateRecord>,
         stepped_back: BackOff,
     ) -> Result<(), String> {
-        let configured = self.configured.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let deployed = Deployed { configured, line, candidate, stepped_back };
+        let deployed = Deployed { configured: self.configured(), line, candidate, stepped_back };
         let text = serde_json::to_vec_pretty(&deployed).map_err(|error| error.to_string())?;
         state_dir::write(&self.folder.join(LIST), &text).map_err(|error| error.to_string())?;
         self.sweep(&deployed);

@@ -16,7 +16,7 @@ use tokio::time::Instant;
 pub(super) struct Activity(Arc<Mutex<State>>);
 
 struct State {
-    limits: HttpLimits,
+    limits: Arc<HttpLimits>,
     by_frames: bool,
     requests: usize,
     /// When the header under way began.
@@ -29,7 +29,7 @@ pub(super) struct Answering(Activity);
 
 impl Activity {
     /// A connection that was just made. `by_frames`: it speaks HTTP/2.
-    pub(super) fn new(limits: HttpLimits, by_frames: bool) -> Self {
+    pub(super) fn new(limits: Arc<HttpLimits>, by_frames: bool) -> Self {
         let now = Instant::now();
         let state = State { limits, by_frames, requests: 0, header_since: Some(now), idle_since: now };
         Self(Arc::new(Mutex::new(state)))

@@ -8,6 +8,7 @@ use rustls::ServerConfig;
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use sha2::{Digest as _, Sha256};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -36,6 +37,18 @@ pub enum CertificateError {
     Keep(#[from] std::io::Error),
 }
 
+/// What was made of certificates and keys, and how to tell it from what others make.
+pub struct Certified<T> {
+    /// It.
+    pub tls: T,
+    /// The same for the same certificates and keys.
+    pub fingerprint: Fingerprint,
+}
+
+/// SHA-256 over certificates and keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fingerprint([u8; 32]);
+
 /// TLS 1.2 and 1.3 with the operator's certificate, or the self-signed one in the state folder, made for `names` if
 /// there is none yet. Offers HTTP/2 and HTTP/1.1.
 ///
@@ -45,25 +58,38 @@ pub fn server_tls(
     files: Option<&CertificateFiles>,
     state_dir: &StateDir,
     names: Vec<String>,
-) -> Result<Arc<ServerConfig>, CertificateError> {
+) -> Result<Certified<Arc<ServerConfig>>, CertificateError> {
     let (chain, key) = pair(files, state_dir, names)?;
+    let fingerprint = fingerprint(&[&chain], &key);
     let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()?
         .with_no_client_auth()
         .with_single_cert(chain, key)?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Ok(Arc::new(config))
+    Ok(Certified { tls: Arc::new(config), fingerprint })
 }
 
 /// TLS for SIP, with the pair as in [`server_tls`].
 ///
 /// # Errors
 /// When there is no certificate to use, or a file of authorities cannot be used.
-pub fn sip_tls(sip: &SipConfig, state_dir: &StateDir, names: Vec<String>) -> Result<Tls, CertificateError> {
+pub fn sip_tls(sip: &SipConfig, state_dir: &StateDir, names: Vec<String>) -> Result<Certified<Tls>, CertificateError> {
     let (chain, key) = pair(sip.certificate.as_ref(), state_dir, names)?;
     let authorities = |file: &Option<PathBuf>| file.as_deref().map(read_chain).transpose();
     let (authorities, client_authorities) = (authorities(&sip.ca)?, authorities(&sip.client_ca)?);
-    Ok(Tls::new(TlsMaterial { chain, key, authorities, client_authorities })?)
+    let trusted = |authorities: &Option<Vec<_>>| authorities.clone().unwrap_or_default();
+    let fingerprint = fingerprint(&[&chain, &trusted(&authorities), &trusted(&client_authorities)], &key);
+    let tls = Tls::new(TlsMaterial { chain, key, authorities, client_authorities })?;
+    Ok(Certified { tls, fingerprint })
+}
+
+fn fingerprint(lists: &[&[CertificateDer<'static>]], key: &PrivateKeyDer<'static>) -> Fingerprint {
+    let mut hash = Sha256::new_with_prefix(Sha256::digest(key.secret_der()));
+    for list in lists {
+        hash.update(list.len().to_le_bytes());
+        list.iter().for_each(|certificate| hash.update(Sha256::digest(certificate)));
+    }
+    Fingerprint(hash.finalize().into())
 }
 
 type Pair = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);

@@ -1,18 +1,22 @@
 //! The HTTP listeners: HTTPS (HTTP/1.1 and HTTP/2 by ALPN, RFC 7301), HTTP for Digest, and admin. Each bounds what a
 //! slow or greedy client can hold: connections, the TLS handshake, the header, the body, and idle time.
 //!
-//! A listener lives as long as the server: deploying call logic never touches it.
+//! Deploying call logic never touches a listener. A reload closes it only when its address has changed; bounds and
+//! certificates that changed hold for the connections that come from then on.
 
 mod activity;
 mod body;
 mod certificate;
 mod connection;
+mod open;
 
 pub use body::{BodyError, read_body};
-pub use certificate::{CertificateError, server_tls, sip_tls};
+pub use certificate::{CertificateError, Certified, Fingerprint, server_tls, sip_tls};
+pub use open::Listeners;
 
 use crate::config::HttpLimits;
 use activity::Activity;
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::Full;
@@ -23,8 +27,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
@@ -44,8 +48,8 @@ pub type Answer = Pin<Box<dyn Future<Output = Response<Full<Bytes>>> + Send>>;
 pub struct Listener {
     name: &'static str,
     socket: TcpListener,
-    tls: Option<TlsAcceptor>,
-    limits: HttpLimits,
+    tls: Option<Arc<ArcSwap<rustls::ServerConfig>>>,
+    limits: Arc<ArcSwap<HttpLimits>>,
     counters: Arc<ListenerCounters>,
 }
 
@@ -72,18 +76,19 @@ pub struct BindError {
 }
 
 impl Listener {
-    /// Binds a listener; `name` is for logs and metrics.
+    /// Binds a listener; `name` is for logs and metrics. What `tls` and `limits` hold when a connection comes is what
+    /// it gets.
     ///
     /// # Errors
     /// When the address cannot be had.
     pub async fn bind(
         name: &'static str,
         address: SocketAddr,
-        tls: Option<Arc<rustls::ServerConfig>>,
-        limits: HttpLimits,
+        tls: Option<Arc<ArcSwap<rustls::ServerConfig>>>,
+        limits: Arc<ArcSwap<HttpLimits>>,
     ) -> Result<Self, BindError> {
         let socket = TcpListener::bind(address).await.map_err(|source| BindError { name, address, source })?;
-        Ok(Self { name, socket, tls: tls.map(TlsAcceptor::from), limits, counters: Arc::default() })
+        Ok(Self { name, socket, tls, limits, counters: Arc::default() })
     }
 
     /// Where it listens.
@@ -104,31 +109,40 @@ impl Listener {
         self.counters.clone()
     }
 
+    /// Counts on where another listener of its name stopped.
+    pub fn counting(self, counters: Arc<ListenerCounters>) -> Self {
+        Self { counters, ..self }
+    }
+
     /// Serves until `stop` says so; then stops accepting, answers what is under way, and returns when the last
     /// connection has closed. When more connections come than there may be they wait to be accepted.
     pub async fn serve(self, handler: Arc<dyn Handler>, mut stop: watch::Receiver<bool>) {
-        let slots = Arc::new(Semaphore::new(self.limits.connections_max));
         let mut connections = JoinSet::new();
         let asked_to_stop = stop.clone();
         loop {
             while connections.try_join_next().is_some() {}
+            let limits = self.limits.load_full();
             let accepted = tokio::select! {
-                accepted = accept(&self.socket, &slots) => accepted,
+                accepted = self.socket.accept(), if connections.len() < limits.connections_max => accepted,
+                Some(_) = connections.join_next() => continue,
                 _ = stop.wait_for(|stop| *stop) => break,
             };
-            let Some((slot, socket, source)) = accepted else {
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-                continue;
+            let (socket, source) = match accepted {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    tracing::warn!(%error, "a connection could not be accepted");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                    continue;
+                }
             };
-            let settings =
-                Settings { tls: self.tls.clone(), limits: self.limits.clone(), counters: self.counters.clone() };
+            let (tls, limits) = (self.tls.as_ref().map(|tls| tls.load_full().into()), self.limits.load_full());
+            let settings = Settings { tls, limits, counters: self.counters.clone() };
             let (handler, stop) = (handler.clone(), asked_to_stop.clone());
             connections.spawn(async move {
                 settings.counters.accepted.fetch_add(1, Ordering::Relaxed);
                 settings.counters.open.fetch_add(1, Ordering::Relaxed);
                 connection::serve(socket, source, &settings, handler, stop).await;
                 settings.counters.open.fetch_sub(1, Ordering::Relaxed);
-                drop(slot);
             });
         }
         drop(self.socket);
@@ -139,18 +153,6 @@ impl Listener {
 /// What a connection needs of its listener.
 struct Settings {
     tls: Option<TlsAcceptor>,
-    limits: HttpLimits,
+    limits: Arc<HttpLimits>,
     counters: Arc<ListenerCounters>,
-}
-
-/// The next connection, once there is a slot for it; none when the system could not give it.
-async fn accept(socket: &TcpListener, slots: &Arc<Semaphore>) -> Option<(OwnedSemaphorePermit, TcpStream, SocketAddr)> {
-    let slot = slots.clone().acquire_owned().await.ok()?;
-    match socket.accept().await {
-        Ok((socket, source)) => Some((slot, socket, source)),
-        Err(error) => {
-            tracing::warn!(%error, "a connection could not be accepted");
-            None
-        }
-    }
 }

@@ -22,7 +22,7 @@ pub struct Tenant {
     /// Who may log in.
     pub users: Arc<Users>,
     /// Its versions of call logic.
-    pub deployments: Deployments,
+    pub deployments: Arc<Deployments>,
     /// Largest body of a request to it, in bytes; none: as the listener says.
     pub body_bytes_max: Option<usize>,
     trusted: Vec<IpNet>,
@@ -31,19 +31,27 @@ pub struct Tenant {
 
 impl Tenant {
     /// A tenant from its configuration.
-    pub fn new(config: &TenantConfig, deployments: Deployments) -> Self {
+    pub fn new(config: &TenantConfig, deployments: Arc<Deployments>) -> Self {
         let users = Arc::new(Users::new(&config.domain, &config.users));
-        let settings = Settings {
-            limits: config.limits.clone(),
-            directory: users.clone(),
-            outbound_proxy: config.outbound_proxy.clone(),
-            session_expires_seconds: config.session_expires_seconds,
-            guest: Arc::new(config.settings.clone()),
-        };
-        let core = plugboard_calls::tenant::Tenant::new(config.domain.clone(), settings);
+        let core = plugboard_calls::tenant::Tenant::new(config.domain.clone(), settings(config, &users));
+        Self::with(config, core, users, deployments)
+    }
+
+    /// The same tenant with another configuration, which holds for its calls from now on.
+    pub fn reconfigured(&self, config: &TenantConfig, deployments: Arc<Deployments>) -> Self {
+        let users = Arc::new(Users::new(&config.domain, &config.users));
+        self.core.configure(settings(config, &users));
+        Self::with(config, self.core.clone(), users, deployments)
+    }
+
+    fn with(
+        config: &TenantConfig,
+        core: Arc<plugboard_calls::tenant::Tenant>,
+        users: Arc<Users>,
+        deployments: Arc<Deployments>,
+    ) -> Self {
         let (trusted, cors_origins) = (config.trusted.clone(), config.cors_origins.clone());
-        let body_bytes_max = config.body_bytes_max;
-        Self { core, users, deployments, body_bytes_max, trusted, cors_origins }
+        Self { core, users, deployments, body_bytes_max: config.body_bytes_max, trusted, cors_origins }
     }
 
     /// Its SIP domain, which is also the realm of its logins.
@@ -63,7 +71,17 @@ impl Tenant {
     }
 }
 
-/// All tenants.
+fn settings(config: &TenantConfig, users: &Arc<Users>) -> Settings {
+    Settings {
+        limits: config.limits.clone(),
+        directory: users.clone(),
+        outbound_proxy: config.outbound_proxy.clone(),
+        session_expires_seconds: config.session_expires_seconds,
+        guest: Arc::new(config.settings.clone()),
+    }
+}
+
+/// All tenants. A reload puts another table in the place of this one.
 pub struct Tenants {
     all: Vec<Arc<Tenant>>,
     by_host: HashMap<String, usize>,

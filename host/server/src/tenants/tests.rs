@@ -21,7 +21,7 @@ sip_password = "y"
 
 fn tenants() -> Tenants {
     let config = Config::parse(Path::new("test.toml"), TWO).expect("valid");
-    let one = |tenant: &TenantConfig| (Tenant::new(tenant, Deployments::for_tests()), tenant.hosts.clone());
+    let one = |tenant: &TenantConfig| (Tenant::new(tenant, Arc::new(Deployments::for_tests())), tenant.hosts.clone());
     Tenants::new(config.tenants.iter().map(one).collect()).expect("two")
 }
 

@@ -2,6 +2,7 @@
 
 #![allow(dead_code)] // each test file uses a part
 
+use arc_swap::ArcSwap;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Bytes;
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -15,6 +16,7 @@ use plugboard_server::auth::{Authenticator, Door};
 use plugboard_server::config::{Config, HttpLimits};
 use plugboard_server::deploy::{Deployments, Loaded, Loader, Policy, Stats, Store};
 use plugboard_server::listen::{Handler, Listener, server_tls};
+use plugboard_server::reload::Reloads;
 use plugboard_server::state_dir::StateDir;
 use plugboard_server::switch::{Switch, SwitchConfig};
 use plugboard_server::tenants::{Tenant, Tenants};
@@ -142,16 +144,18 @@ impl Served {
             let store = Store::open(&state_dir, &tenant.domain).expect("made");
             let deployments =
                 Deployments::start(Arc::new(EchoLoader), store, b"echo", None, Policy::default()).expect("passes");
-            (Tenant::new(tenant, deployments), tenant.hosts.clone())
+            (Tenant::new(tenant, Arc::new(deployments)), tenant.hosts.clone())
         });
-        let tenants = Arc::new(Tenants::new(tenants.collect()).expect("two"));
+        let tenants = Arc::new(ArcSwap::from_pointee(Tenants::new(tenants.collect()).expect("two")));
+        let limits = Arc::new(ArcSwap::from_pointee(limits));
         let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
         let switch = SwitchConfig { udp: vec![loopback], ..SwitchConfig::default() };
         let switch = Switch::start(switch).expect("starts");
         let authenticator = Arc::new(Authenticator::new([1; 32], 1));
         let (clock, (stop, stopped)) = (Clock::start(), watch::channel(false));
 
-        let tls = server_tls(None, &state_dir, vec!["localhost".to_owned()]).expect("a certificate");
+        let tls = server_tls(None, &state_dir, vec!["localhost".to_owned()]).expect("a certificate").tls;
+        let tls = Arc::new(ArcSwap::new(tls));
         // All addresses, so that a test can ask from 127.0.0.2 too.
         let anywhere = SocketAddr::from(([0, 0, 0, 0], 0));
         let mut tasks = Vec::new();
@@ -175,6 +179,7 @@ impl Served {
             token: token::Token::open(&state_dir, [7; 32]).expect("made"),
             limits,
             ready: Arc::new(AtomicBool::new(true)),
+            reloads: Reloads::channel().0,
             authenticator,
             listeners,
         };

@@ -1,0 +1,113 @@
+//! Versions that take the place of all versions of a tenant, when a reload changes its controller or what that is
+//! granted: they are made as at a restart, and those from before keep the calls that they have.
+
+use super::store::Configured;
+use super::{DeployError, Deployments, Version, now_unix_ms};
+use std::sync::{Arc, MutexGuard, PoisonError};
+
+/// Whether the versions of a tenant may change now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Turn {
+    #[default]
+    Open,
+    /// The configuration is being reloaded, or others have taken the place of these versions.
+    Reloading,
+}
+
+/// Versions that passed and have left no trace in the state folder yet.
+pub struct Prepared {
+    pub(super) deployments: Deployments,
+    /// The configured component, if it is live and was not deployed before.
+    pub(super) fresh: Option<Vec<u8>>,
+}
+
+/// Keeps versions from changing until it is dropped.
+pub struct Frozen(Option<Arc<Deployments>>);
+
+impl Prepared {
+    /// Takes over the versions in whose place it comes. With the same grant they can be rolled back to, otherwise they
+    /// only keep their calls.
+    pub fn succeed(self, before: &Deployments, same_grant: bool) -> Self {
+        let old = before.history();
+        let mut new = self.deployments.history();
+        if same_grant {
+            let line = std::mem::replace(&mut new.line, old.line.clone());
+            new.aside.extend(old.aside.iter().chain(old.candidate.iter().map(|(version, _)| version)).cloned());
+            new.back_off = old.back_off.clone();
+            line.into_iter().for_each(|version| new.push(version));
+        } else {
+            new.aside.extend(old.all().cloned());
+        }
+        drop(new);
+        self
+    }
+
+    /// Writes down what is live now.
+    ///
+    /// # Errors
+    /// When the state folder cannot be written.
+    pub fn keep(self) -> Result<Deployments, DeployError> {
+        let Self { deployments, fresh } = self;
+        let live = deployments.live();
+        let kept = fresh.iter().try_for_each(|bytes| deployments.store.keep(live.component(), bytes));
+        kept.map_err(DeployError::Store)?;
+        deployments.save(&deployments.history())?;
+        Ok(deployments)
+    }
+}
+
+impl Deployments {
+    /// Whether the configuration named this component when it was looked at last.
+    pub fn is_configured(&self, built_in: &[u8], file: Option<&[u8]>) -> bool {
+        self.store.configured().base == Configured::new(built_in, file).base
+    }
+
+    /// Says that the configuration names this component now, and that it was deployed.
+    ///
+    /// # Errors
+    /// When that cannot be written down.
+    pub fn configure(&self, file: &[u8]) -> Result<(), DeployError> {
+        self.store.configure(Configured::new(&[], Some(file)));
+        self.save(&self.history())
+    }
+
+    /// Waits for a change of versions that is under way; then nothing changes them until the value is dropped.
+    pub fn freeze(self: &Arc<Self>) -> Frozen {
+        self.set_turn(Turn::Reloading);
+        Frozen(Some(self.clone()))
+    }
+
+    /// Lets those that take new calls go: `successor` is asked from now on.
+    pub fn make_way(&self, successor: &Deployments) {
+        let (old, new, drain) = (self.history(), successor.history(), successor.policy.load().drain);
+        let goes_on = |version: &Arc<Version>| new.newest().any(|newest| Arc::ptr_eq(newest, version));
+        old.newest()
+            .filter(|version| !goes_on(version))
+            .for_each(|version| version.leave_service(drain, now_unix_ms()));
+    }
+
+    /// The right to change versions; one has it at a time.
+    pub(super) fn turn(&self) -> Result<MutexGuard<'_, Turn>, DeployError> {
+        let turn = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        if *turn == Turn::Open { Ok(turn) } else { Err(DeployError::Reloading) }
+    }
+
+    fn set_turn(&self, turn: Turn) {
+        *self.turns.lock().unwrap_or_else(PoisonError::into_inner) = turn;
+    }
+}
+
+impl Frozen {
+    /// Others have taken their place: they never change again.
+    pub fn for_good(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Frozen {
+    fn drop(&mut self) {
+        if let Some(deployments) = &self.0 {
+            deployments.set_turn(Turn::Open);
+        }
+    }
+}

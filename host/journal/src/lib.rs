@@ -5,6 +5,7 @@
 //!   without touching a disk; one thread writes them, as JSON lines (module `line`), into a folder per tenant that is bounded
 //!   in bytes and age.
 //! - [`read`] reads such files, or the last calls of a tenant.
+//! - [`shadow`] compares one live event with what a candidate makes of it.
 //! - [`Replay`] runs the events of each call in their order, with the recorded time, chance, principal, view
 //!   and answers, and with a state that the candidate carries forward itself.
 //!
@@ -20,6 +21,7 @@ mod render;
 pub mod replay;
 mod report;
 mod rerun;
+pub mod shadow;
 mod writer;
 
 pub use files::{Bounds, Folder};

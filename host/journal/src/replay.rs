@@ -36,6 +36,13 @@ pub struct Replay<'l> {
     report: Report,
 }
 
+/// How one event is run again and compared.
+pub(crate) struct Comparison<'c> {
+    pub(crate) candidate: &'c dyn Logic,
+    pub(crate) options: Options,
+    pub(crate) world: &'c World,
+}
+
 /// A call that is being run again.
 enum Call {
     Runs(Running),
@@ -44,7 +51,7 @@ enum Call {
 }
 
 #[derive(Default)]
-struct Running {
+pub(crate) struct Running {
     state: Option<Vec<u8>>,
     began_unix_ms: u64,
     /// The number of the last event seen.
@@ -122,7 +129,11 @@ impl<'l> Replay<'l> {
             return Call::Runs(running);
         };
         self.report.events += 1;
-        let found = self.compare(recorded, &key, &mut running);
+        let comparison = self.tenants.get(&line.domain).map(|world| {
+            let (candidate, options) = (self.candidate, self.options);
+            Comparison { candidate, options, world }
+        });
+        let found = comparison.and_then(|comparison| comparison.event(recorded, line, &key, &mut running));
         let ended = running.state.is_none() && !matches!(line.outcome, Outcome::Broken(_));
         if let Some(difference) = found {
             self.report.add(difference, running.differs);
@@ -137,12 +148,26 @@ impl<'l> Replay<'l> {
         }
         Call::Runs(running)
     }
+}
 
-    /// Runs the event and carries the candidate's state forward.
-    fn compare(&self, recorded: &Recorded, key: &CallKey, running: &mut Running) -> Option<Difference> {
-        let line = &recorded.line;
-        let world = self.tenants.get(&line.domain)?;
-        if let Event::Http { request, .. } = &line.event {
+impl Running {
+    /// A call before the event of this line, for a comparison of that event alone.
+    pub(crate) fn before(line: &EventLine, state: Option<Vec<u8>>) -> Self {
+        Self { state, began_unix_ms: line.unix_ms, events: line.number, ..Self::default() }
+    }
+}
+
+impl Comparison<'_> {
+    /// Runs the event and carries the candidate's state forward. `line`: the same event as people may be told of it.
+    pub(crate) fn event(
+        &self,
+        recorded: &Recorded,
+        line: &EventLine,
+        key: &CallKey,
+        running: &mut Running,
+    ) -> Option<Difference> {
+        let world = self.world;
+        if let Event::Http { request, .. } = &recorded.line.event {
             let routed = world.route(self.candidate, recorded, request);
             let other = match routed.outcome {
                 _ if !routed.unknown.is_empty() => None,

@@ -7,6 +7,7 @@ use plugboard_calls::contract::{CallKey, Context, HttpRequest, Identity};
 use plugboard_calls::effect::Effect;
 use plugboard_calls::logic::{Breakdown, Credentials, Directory, Logic, Routed, UserRecord};
 use plugboard_calls::stage::{Committed, Setting, Stage, View};
+use plugboard_calls::tenant::Tenant;
 use plugboard_sip::time::Time;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,6 +22,8 @@ const CACHE_BYTES: usize = 64 * 1024 * 1024;
 pub(crate) struct World {
     users: HashMap<String, Option<UserRecord>>,
     cache: Arc<MemoryCache>,
+    /// The tenant itself, for what the event did not ask, where it can be asked.
+    tenant: Option<Arc<Tenant>>,
 }
 
 /// What came of an event.
@@ -32,11 +35,16 @@ pub(crate) struct Rerun<T> {
 
 impl Default for World {
     fn default() -> Self {
-        Self { users: HashMap::new(), cache: Arc::new(MemoryCache::new(CACHE_BYTES)) }
+        Self { users: HashMap::new(), cache: Arc::new(MemoryCache::new(CACHE_BYTES)), tenant: None }
     }
 }
 
 impl World {
+    /// One in which the tenant can be asked. Nothing that a candidate does reaches it.
+    pub(crate) fn beside(tenant: Arc<Tenant>) -> Self {
+        Self { tenant: Some(tenant), ..Self::default() }
+    }
+
     /// Remembers who was found, for candidates that ask at other moments.
     pub(crate) fn learn(&mut self, line: &EventLine) {
         for answer in &line.answers.users {
@@ -128,6 +136,7 @@ struct Told {
     users: HashMap<String, Option<UserRecord>>,
     values: HashMap<String, Option<Vec<u8>>>,
     cache: Arc<MemoryCache>,
+    tenant: Option<Arc<Tenant>>,
     unknown: Mutex<Vec<String>>,
 }
 
@@ -136,7 +145,7 @@ impl Told {
         let mut users = world.users.clone();
         users.extend(line.answers.users.iter().map(|answer| (answer.name.clone(), answer.found.clone())));
         let values = line.answers.values.iter().map(|answer| (answer.key.clone(), answer.value.clone())).collect();
-        Self { users, values, cache: world.cache.clone(), unknown: Mutex::default() }
+        Self { users, values, cache: world.cache.clone(), tenant: world.tenant.clone(), unknown: Mutex::default() }
     }
 
     fn note(&self, what: String) {
@@ -152,9 +161,10 @@ const UNKNOWN_MAX: usize = 16;
 
 impl Directory for Told {
     fn find(&self, name: &str) -> Option<UserRecord> {
-        match self.users.get(name) {
-            Some(found) => found.clone(),
-            None => {
+        match (self.users.get(name), &self.tenant) {
+            (Some(found), _) => found.clone(),
+            (None, Some(tenant)) => tenant.settings().directory.find(name),
+            (None, None) => {
                 // A user is also known by the address under which another name led to it.
                 let known = |user: &&UserRecord| matches(&user.identity, name) || user.name == name;
                 let found = self.users.values().flatten().find(known).cloned();
@@ -177,9 +187,10 @@ fn matches(identity: &Identity, name: &str) -> bool {
 
 impl Cache for Told {
     fn get(&self, key: &str, now: Time) -> Option<Vec<u8>> {
-        match self.values.get(key) {
-            Some(value) => value.clone(),
-            None => {
+        match (self.values.get(key), &self.tenant) {
+            (Some(value), _) => value.clone(),
+            (None, Some(tenant)) => tenant.cache.get(key, now),
+            (None, None) => {
                 let found = self.cache.get(key, now);
                 if found.is_none() {
                     self.note(format!("what the cache holds for {key:?}"));

@@ -260,7 +260,7 @@ impl Writer {
 }
 
 /// The line of a record, with all that is in it.
-fn event_line(record: Record, settled: Settled) -> EventLine {
+pub(crate) fn event_line(record: Record, settled: Settled) -> EventLine {
     let Record {
         tenant,
         limits: _,
@@ -311,7 +311,7 @@ fn folder_name(domain: &str) -> io::Result<&str> {
 }
 
 /// What of a record takes room, in bytes.
-fn size(record: &Record) -> u64 {
+pub(crate) fn size(record: &Record) -> u64 {
     let event = match &record.event {
         Event::Http { request, .. } => request.body.len(),
         Event::Request { body, .. } | Event::Ack { body, .. } | Event::Replacement { body, .. } => body.len(),

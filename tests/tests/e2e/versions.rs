@@ -234,3 +234,44 @@ fn what_a_drain_cannot_move_is_ended_where_the_operator_says_so() {
     phones.into_iter().for_each(Phone::finish);
     assert_eq!(call.server.metric("plugboard_calls_up"), 0.0);
 }
+
+#[test]
+fn shadow_tells_what_would_have_gone_differently_and_changes_nothing() {
+    let place = Place::new("versions-shadow");
+    let (calling, called) = (place.phone("calling").start(), place.phone("called").start());
+    let server = Server::start(&place, &[Domain::example()]);
+    assert_eq!(server.plugboard(&["shadow", "--domain", DOMAIN]).code, 1, "nothing is in the shadow");
+    let said = deploy(&server, &second_controller(&place), &["--shadow"]).succeeded();
+    assert!(said.contains("is in the shadow of"), "{said}");
+
+    let path = format!("/callcontroller/{}/{}?agent=alice", calling.user("alice"), called.user("bob"));
+    server.place_call(&format!("{path}&sipMethod=invite&confpin=739184"));
+    let call = Call { place, server, path };
+    call.await_talk();
+    let server = &call.server;
+    let found = |what: &dyn Fn(&Value) -> bool| {
+        until("the comparison", SOON, || {
+            let found = in_state(server, "shadow")?["shadow"].clone();
+            what(&found).then_some(found)
+        })
+    };
+    let found_same = found(&|found| found["compared"].as_u64() >= Some(8));
+    assert_eq!((&found_same["different"], &found_same["dropped"]), (&0.into(), &0.into()), "{found_same:#}");
+
+    deploy(server, &guest("version-two"), &["--shadow"]).succeeded();
+    assert_eq!(server.json(&call.path)["phase"], "up");
+    server.hang_up(&call.path);
+    let found_other = found(&|found| found["calls_different"].as_u64() >= Some(1));
+    calling.finish();
+    called.finish();
+    assert!(found_other["first"][0]["key"].to_string().contains("alice"), "{found_other:#}");
+    let shown = server.plugboard(&["shadow", "--domain", DOMAIN]).succeeded();
+    assert!(shown.contains("differ, in 1 calls") && shown.contains("the request goes elsewhere"), "{shown}");
+    assert!(!shown.contains("739184"), "a secret is told: {shown}");
+    assert!(server.plugboard(&["versions", "--domain", DOMAIN]).succeeded().contains("shadow"));
+    assert!(server.metric("plugboard_shadow_events_total") >= 2.0);
+    server.plugboard(&["shadow", "--domain", DOMAIN, "--end"]).succeeded();
+    assert!(in_state(server, "shadow").is_none());
+    call.ended(200, "request");
+    assert_eq!(versions(server).len(), 1);
+}

@@ -112,6 +112,23 @@ fn versions(admin: &Admin, out: &mut Exposition) {
     for tenant in admin.tenants.load().iter() {
         out.sample(name, &[("tenant", tenant.domain())], tenant.deployments.times_stepped_back());
     }
+    let name = "plugboard_shadow_events_total";
+    out.family(name, "counter", "Live events that a component in the shadow saw, by what came of the comparison.");
+    for (tenant, shadow) in admin.tenants.iter().filter_map(|tenant| Some((tenant, tenant.deployments.shadow()?))) {
+        let found = shadow.findings();
+        let same = found.compared - found.different;
+        let outcomes = [
+            ("same", same),
+            ("different", found.different),
+            ("left_out", found.left_out),
+            ("refused", found.refused),
+            ("dropped", found.dropped),
+        ];
+        for (outcome, number) in outcomes {
+            let labels = [("tenant", tenant.domain()), ("id", shadow.id()), ("outcome", outcome)];
+            out.sample(name, &labels, number);
+        }
+    }
     let name = "plugboard_guest_faults_total";
     out.family(name, "counter", "Events that the live version failed at, by kind.");
     for tenant in admin.tenants.load().iter() {

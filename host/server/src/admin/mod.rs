@@ -8,6 +8,7 @@
 //! | `PUT /v1/tenants/{domain}/controller` | deploys the component in the body; the parameters are below |
 //! | `GET /v1/tenants/{domain}/versions` | lists versions |
 //! | `POST /v1/tenants/{domain}/rollback` | takes the candidate away; without one makes the version before live again |
+//! | `GET /v1/tenants/{domain}/shadow` | what a component in the shadow would have done otherwise; DELETE ends it |
 //! | `GET /v1/tenants/{domain}/ladder/{calling}/{called}?agent=` | the messages of the call between these two |
 //! | any `/v1/tenants/{domain}/api/...` | asks the tenant's call logic, as from a trusted network |
 //! | `POST /v1/reload` | puts the changed configuration file into force, all of it or nothing; says what changed |
@@ -18,6 +19,7 @@
 //! | parameter of PUT controller | means |
 //! |---|---|
 //! | `percent=5` | as a candidate for 5 % of the new calls; 100, the default, makes it live |
+//! | `shadow=true` | into the shadow of the live version: it sees live events and decides nothing |
 //! | `migrate=true` | moves the calls that are up to it, as far as it accepts their state |
 //! | `trial=100` | only if the last 100 recorded calls would have gone the same |
 //! | `force=true` | whatever the trial finds, and even if the host stepped back from it a short while ago |
@@ -124,6 +126,9 @@ impl Admin {
             ["controller"] if method == Method::PUT => self.deploy(tenant, request).await,
             ["controller"] => only(&method, &[Method::GET, Method::PUT], || self.live(tenant)),
             ["versions"] => only(&method, &[Method::GET], || self.versions(tenant)),
+            ["shadow"] => {
+                only(&method, &[Method::GET, Method::DELETE], || self.shadow(tenant, method == Method::DELETE))
+            }
             ["rollback"] if method == Method::POST => self.roll_back(tenant, request.uri().query()).await,
             ["rollback"] => only(&method, &[Method::POST], || error(StatusCode::NOT_FOUND, "")),
             ["ladder", calling, called] => {

@@ -46,7 +46,7 @@ impl Admin {
     }
 
     pub(super) async fn deploy(&self, tenant: &Arc<Tenant>, request: Request<Incoming>) -> Answered {
-        let Asked { how, migrate, trial } = match Asked::read(request.uri().query()) {
+        let Asked { how, shadow, migrate, trial } = match Asked::read(request.uri().query()) {
             Ok(asked) => asked,
             Err(wrong) => return error(StatusCode::BAD_REQUEST, &wrong),
         };
@@ -54,6 +54,9 @@ impl Admin {
             Ok(component) => component,
             Err(problem) => return error(problem.status(), &problem.to_string()),
         };
+        if shadow {
+            return self.put_into_shadow(tenant, component).await;
+        }
         let journal = self.switch.journal().cloned();
         let domain = tenant.domain().to_owned();
         let change = move |deployments: &Deployments, calls_of: CallsOf<'_>| {
@@ -69,9 +72,33 @@ impl Admin {
                 let moved = self.move_calls(tenant, &version, migrate).await;
                 let live = self.version(tenant.deployments.live(), State::Live);
                 let candidate = state.share().map(|_| self.version(version, state));
-                json(StatusCode::OK, &DeployedView { live, candidate, already_live: already, moved, trial })
+                let view = DeployedView { live, candidate, shadow: None, already_live: already, moved, trial };
+                json(StatusCode::OK, &view)
             }
             Err(problem) => refused(tenant, &problem),
+        }
+    }
+
+    async fn put_into_shadow(&self, tenant: &Arc<Tenant>, component: Vec<u8>) -> Answered {
+        match self.change(tenant, move |deployments, _| deployments.put_into_shadow(&component)).await {
+            Ok(shadow) => {
+                tracing::info!(tenant = tenant.domain(), version = shadow.id(), "put into the shadow");
+                let live = self.version(tenant.deployments.live(), State::Live);
+                let shadow = Some(VersionView::from(Listed::shadow(&shadow)));
+                let (candidate, moved, trial) = (None, None, None);
+                json(StatusCode::OK, &DeployedView { live, candidate, shadow, already_live: false, moved, trial })
+            }
+            Err(problem) => refused(tenant, &problem),
+        }
+    }
+
+    /// What is in the shadow; with `end` it is no longer.
+    pub(super) fn shadow(&self, tenant: &Tenant, end: bool) -> Answered {
+        let deployments = &tenant.deployments;
+        let shadow = if end { deployments.end_shadow() } else { deployments.shadow().ok_or(DeployError::NoShadow) };
+        match shadow {
+            Ok(shadow) => json(StatusCode::OK, &VersionView::from(Listed::shadow(&shadow))),
+            Err(problem) => error(StatusCode::NOT_FOUND, &problem.to_string()),
         }
     }
 
@@ -132,6 +159,8 @@ impl Admin {
 /// What the query of a deployment asks for.
 struct Asked {
     how: How,
+    /// It is not to decide anything.
+    shadow: bool,
     migrate: bool,
     trial: Option<Trial>,
 }
@@ -146,7 +175,11 @@ impl Asked {
             return Err("migrate: calls that are up move to a version that is live, so not with a percent".to_owned());
         }
         let how = How { share, force: is_set(query, "force"), drain: drain(query)? };
-        Ok(Self { how, migrate, trial: Trial::asked(query)? })
+        let (shadow, trial) = (is_set(query, "shadow"), Trial::asked(query)?);
+        if shadow && (migrate || trial.is_some() || how != How { force: how.force, ..How::default() }) {
+            return Err("shadow: what only sees live events takes no calls, so none of the other parameters".to_owned());
+        }
+        Ok(Self { how, shadow, migrate, trial })
     }
 }
 
@@ -178,6 +211,7 @@ fn refused(tenant: &Tenant, problem: &DeployError) -> Answered {
         | DeployError::Reloading
         | DeployError::NothingBefore
         | DeployError::LiveAlready
+        | DeployError::NoShadow
         | DeployError::SteppedBack { .. }
         | DeployError::Differs(_) => StatusCode::CONFLICT,
         DeployError::Store(_) => StatusCode::INTERNAL_SERVER_ERROR,

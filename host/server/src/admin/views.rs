@@ -1,6 +1,7 @@
 //! What the admin API says, as JSON. The command line reads the same types.
 
-use crate::deploy::{Draining, Listed, Share, SteppedBack};
+use crate::deploy::shadow::Told;
+use crate::deploy::{Draining, Findings, Listed, Share, SteppedBack};
 use crate::switch::{LadderEntry, MoveReport};
 use plugboard_calls::contract::{CallKey, EndingReason};
 use serde::{Deserialize, Serialize};
@@ -34,7 +35,7 @@ pub struct VersionView {
     pub version: String,
     /// When it was made live first, in milliseconds since the Unix epoch.
     pub deployed_unix_ms: u64,
-    /// `live`, `candidate`, `draining`, `retired`, or `stepped-back` when the host left it by itself.
+    /// `live`, `candidate`, `shadow`, `draining`, `retired`, or `stepped-back` when the host left it by itself.
     pub state: String,
     /// The share of the new calls that a candidate takes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -61,6 +62,42 @@ pub struct VersionView {
     /// Why the host stepped back from it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stepped_back: Option<SteppedBackView>,
+    /// What a version in the shadow would have done otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shadow: Option<FindingsView>,
+}
+
+/// What a version in the shadow would have done otherwise.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FindingsView {
+    /// Events that were compared.
+    pub compared: u64,
+    /// Those of which something else would have come.
+    pub different: u64,
+    /// Those of them in which it failed and the live version did not.
+    pub failed: u64,
+    /// Calls with a difference.
+    pub calls_different: u64,
+    /// Events that were not compared because chance decided what came of them.
+    pub left_out: u64,
+    /// Events that were not compared because it did not take over the state of their call.
+    pub refused: u64,
+    /// Why not, the first time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refusal: Option<String>,
+    /// Events that were dropped because too many waited.
+    pub dropped: u64,
+    /// The first difference of each of the first calls that have one.
+    pub first: Vec<DifferenceView>,
+}
+
+/// A difference.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DifferenceView {
+    /// The call's key.
+    pub key: String,
+    /// Its event, and what is other, in lines.
+    pub text: String,
 }
 
 /// The end of a version's time.
@@ -94,6 +131,9 @@ pub struct DeployedView {
     /// What was deployed, if it takes a share of the new calls.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub candidate: Option<VersionView>,
+    /// What was deployed, if it only sees live events.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shadow: Option<VersionView>,
     /// Whether all of this was so before.
     pub already_live: bool,
     /// What became of the calls that were up, when they were to be moved.
@@ -263,8 +303,19 @@ impl From<MoveReport> for MoveView {
 
 impl From<Listed> for VersionView {
     fn from(listed: Listed) -> Self {
-        let Listed { id, component, name, version, deployed_unix_ms, state, calls, stats, draining, stepped_back } =
-            listed;
+        let Listed {
+            id,
+            component,
+            name,
+            version,
+            deployed_unix_ms,
+            state,
+            calls,
+            stats,
+            draining,
+            stepped_back,
+            findings,
+        } = listed;
         Self {
             id,
             component,
@@ -282,6 +333,24 @@ impl From<Listed> for VersionView {
             memory_bytes: stats.memory_bytes,
             drain: draining.map(DrainView::from),
             stepped_back: stepped_back.map(SteppedBackView::from),
+            shadow: findings.map(FindingsView::from),
+        }
+    }
+}
+
+impl From<Findings> for FindingsView {
+    fn from(findings: Findings) -> Self {
+        let told = |difference: Told| DifferenceView { key: difference.key, text: difference.text };
+        Self {
+            compared: findings.compared,
+            different: findings.different,
+            failed: findings.failed,
+            calls_different: findings.calls_different,
+            left_out: findings.left_out,
+            refused: findings.refused,
+            refusal: findings.refusal,
+            dropped: findings.dropped,
+            first: findings.first.into_iter().map(told).collect(),
         }
     }
 }

@@ -90,6 +90,9 @@ enum Command {
         /// Share of the new calls that it takes, 1 to 100
         #[arg(long, value_name = "N", default_value = "100", value_parser = clap::value_parser!(u8).range(1..=100))]
         percent: u8,
+        /// Only let it see the events of live calls, and compare what it would have done: see `plugboard shadow`
+        #[arg(long, conflicts_with_all = ["percent", "migrate", "trial", "drain_after"])]
+        shadow: bool,
         /// Move the calls that are up to it, one by one, as far as it accepts their state
         #[arg(long)]
         migrate: bool,
@@ -139,6 +142,20 @@ enum Command {
         /// Move the calls that are up to it, one by one, as far as it accepts their state
         #[arg(long)]
         migrate: bool,
+        #[command(flatten)]
+        place: Place,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Says what a component in the shadow of the live version would have done otherwise
+    ///
+    /// `plugboard deploy --shadow` puts it there: it sees the events of live calls on a thread of its own, each with a copy
+    /// of the call's state, and decides nothing. The first difference of each of the first calls is shown.
+    #[command(after_help = "Example:\n  plugboard shadow --domain example.com")]
+    Shadow {
+        /// End it
+        #[arg(long)]
+        end: bool,
         #[command(flatten)]
         place: Place,
         #[command(flatten)]
@@ -290,13 +307,14 @@ async fn run(command: Command) -> Result<(), Failure> {
         Command::Serve { config } => serve(&config.config).await,
         Command::Demo { stay, no_color } => demonstrate(demo::DemoOptions { stay, no_colour: no_color }).await,
         Command::Check { guest, wasi, output } => versions::check(&guest, wasi, output),
-        Command::Deploy { guest, percent, migrate, trial, force, drain_after, then, place, output } => {
-            let how = versions::How { percent, migrate, trial, force, drain: drain_after.zip(then) };
+        Command::Deploy { guest, percent, shadow, migrate, trial, force, drain_after, then, place, output } => {
+            let how = versions::How { percent, shadow, migrate, trial, force, drain: drain_after.zip(then) };
             versions::deploy(&guest, how, &place, output).await
         }
         Command::Replay(args) => replay::replay(&args),
         Command::Reload { place, output } => reload::reload(&place, output).await,
         Command::Rollback { migrate, place, output } => versions::roll_back(migrate, &place, output).await,
+        Command::Shadow { end, place, output } => versions::shadow(end, &place, output).await,
         Command::Versions { place, output } => versions::list(&place, output).await,
         Command::Call(args) => calls::call(&args).await,
         Command::Status { pair, place, output } => calls::status(&pair, &place, output).await,

@@ -3,7 +3,7 @@
 use super::client::Client;
 use super::show::{ago, left, print, print_json, size, table, time};
 use super::{Failure, Output, Place};
-use crate::admin::views::{DeployedView, MoveView, RolledBackView, VersionView};
+use crate::admin::views::{DeployedView, FindingsView, MoveView, RolledBackView, VersionView};
 use crate::config::EngineConfig;
 use crate::deploy::{Then, try_out};
 use http::Method;
@@ -39,6 +39,7 @@ pub(super) fn check(guest: &Path, wasi: bool, output: Output) -> Result<(), Fail
 #[derive(Clone, Copy)]
 pub(super) struct How {
     pub(super) percent: u8,
+    pub(super) shadow: bool,
     pub(super) migrate: bool,
     pub(super) trial: Option<u32>,
     pub(super) force: bool,
@@ -50,11 +51,12 @@ pub(super) async fn deploy(guest: &Path, how: How, place: &Place, output: Output
     let component = read(guest)?;
     let client = Client::of(place)?;
     let domain = client.tenant().await?.domain;
-    let How { percent, migrate, trial, force, drain } = how;
+    let How { percent, shadow, migrate, trial, force, drain } = how;
     let trial = trial.map(|calls| format!("&trial={calls}")).unwrap_or_default();
     let drain = drain.map(|(after, then)| format!("&drain_after={after}&drain_then={then}")).unwrap_or_default();
-    let path =
-        format!("/v1/tenants/{domain}/controller?percent={percent}&migrate={migrate}&force={force}{trial}{drain}");
+    let path = format!(
+        "/v1/tenants/{domain}/controller?percent={percent}&migrate={migrate}&force={force}&shadow={shadow}{trial}{drain}"
+    );
     let reply = client.send(Method::PUT, &path, component).await?;
     let deployed: DeployedView = reply.json()?;
     if output.json {
@@ -62,6 +64,9 @@ pub(super) async fn deploy(guest: &Path, how: How, place: &Place, output: Output
     }
     let before = if deployed.already_live { ", as before" } else { "" };
     let how = match &deployed.candidate {
+        _ if let Some(shadow) = &deployed.shadow => {
+            format!("{} is in the shadow of {}", name(shadow), name(&deployed.live))
+        }
         Some(candidate) => format!("{} is a candidate for {}", name(candidate), share(candidate)),
         None if deployed.already_live => format!("{} was live already", name(&deployed.live)),
         None => format!("{} is live", name(&deployed.live)),
@@ -92,6 +97,35 @@ pub(super) async fn roll_back(migrate: bool, place: &Place, output: Output) -> R
     });
     rolled_back.moved.iter().for_each(print_moved);
     Ok(())
+}
+
+/// `plugboard shadow`
+pub(super) async fn shadow(end: bool, place: &Place, output: Output) -> Result<(), Failure> {
+    let client = Client::of(place)?;
+    let domain = client.tenant().await?.domain;
+    let method = if end { Method::DELETE } else { Method::GET };
+    let shadow: VersionView = client.send(method, &format!("/v1/tenants/{domain}/shadow"), Vec::new()).await?.json()?;
+    if output.json {
+        return print_json(&shadow);
+    }
+    let what = if end { "is in the shadow no more" } else { "is in the shadow" };
+    print(&format!("{domain}: {} {what}, since {}", name(&shadow), ago(shadow.deployed_unix_ms)));
+    let Some(found) = &shadow.shadow else { return Ok(()) };
+    print(&format!("  {}", summary(found)));
+    found.first.iter().for_each(|difference| print(&format!("\n{}", difference.text.trim_end())));
+    Ok(())
+}
+
+/// What a comparison found, in a line.
+fn summary(found: &FindingsView) -> String {
+    let (compared, different, calls) = (found.compared, found.different, found.calls_different);
+    let mut parts = vec![format!("{compared} events compared"), format!("{different} differ, in {calls} calls")];
+    let further = [(found.failed, "failed"), (found.dropped, "dropped"), (found.left_out, "left to chance")];
+    parts.extend(further.iter().filter(|(number, _)| *number > 0).map(|(number, what)| format!("{number} {what}")));
+    if let Some(why) = &found.refusal {
+        parts.push(format!("{} not compared, the state is not taken over: {why}", found.refused));
+    }
+    parts.join("; ")
 }
 
 /// `plugboard versions`
@@ -138,6 +172,13 @@ fn remarks(version: &VersionView) -> Vec<String> {
             seconds => format!("refused for {seconds} s unless forced"),
         };
         remarks.push(format!("{id} stepped back ({}x): {}; {until}", stepped.times, stepped.why));
+    }
+    if let Some(found) = &version.shadow {
+        remarks.push(format!("{id} shadow: {}", summary(found)));
+        let calls: Vec<&str> = found.first.iter().map(|difference| difference.key.as_str()).collect();
+        if !calls.is_empty() {
+            remarks.push(format!("{id} differs in {} (see plugboard shadow)", calls.join(", ")));
+        }
     }
     if let Some(drain) = &version.drain {
         let (calls, then) = (version.calls, &drain.then);

@@ -5,7 +5,8 @@
 //! A version can be a **candidate** first, which takes a share of the new calls ([`share`]). From a candidate that fails
 //! too often ([`health`]), and from one that was made live a short while ago, the host steps back by itself
 //! ([`keeper`]), and refuses it for a time ([`back_off`]). A version that new calls do not take any more drains
-//! ([`drain`]).
+//! ([`drain`]). And a component can be put into the **shadow** of the live version, where it sees events and decides
+//! nothing ([`shadow`]).
 //!
 //! What is deployed is kept in the state folder, so that a restart starts the same version again; a controller that
 //! is changed in the configuration since then takes its place.
@@ -18,8 +19,10 @@ mod history;
 pub mod keeper;
 mod observed;
 mod renew;
+pub mod shadow;
 pub mod share;
 mod store;
+mod terms;
 #[cfg(test)]
 pub(crate) mod tests;
 mod version;
@@ -28,12 +31,14 @@ pub use back_off::SteppedBack;
 pub use drain::{Drain, Draining, Then};
 pub use engine::{EngineLoader, engine, grants_the_same, load_alone, try_out};
 pub use renew::{Frozen, Prepared};
+pub use shadow::{Findings, Shadow};
 pub use share::{Newcomers, Share};
 pub use store::Store;
+pub use terms::{DRAIN_SECONDS_MAX, DeployError, Deployed, How, Policy, RolledBack};
 pub use version::{Listed, Loaded, Loader, State, Stats, Version};
 
-use crate::config::{RollbackConfig, TenantConfig};
 use history::History;
+use observed::Surroundings;
 use share::Candidate;
 use store::{CandidateRecord, Configured, Kept, Record};
 
@@ -52,118 +57,13 @@ pub const DRAINING_MAX: usize = 8;
 /// Largest component, in bytes.
 pub const COMPONENT_BYTES_MAX: usize = 64 * 1024 * 1024;
 
-/// Longest time that a version may drain, in seconds: a week.
-pub const DRAIN_SECONDS_MAX: u64 = 604_800;
-
-/// Why a deployment or rollback changed nothing.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub enum DeployError {
-    /// The component did not pass.
-    #[error("{0}")]
-    Refused(String),
-    /// Recorded calls would have gone differently.
-    #[error(
-        "recorded calls would have gone differently, so nothing was changed (force it to go live all the same):\n{0}"
-    )]
-    Differs(String),
-    /// Too much is draining.
-    #[error("{DRAINING_MAX} versions still have calls: end some of them, or wait, and deploy again")]
-    Draining,
-    /// The host stepped back from it a short while ago.
-    #[error(
-        "it was stepped back from ({times}x so far): {why}; it may be deployed again in {seconds} s, or now with force"
-    )]
-    SteppedBack {
-        /// How often.
-        times: u32,
-        /// Why the last time.
-        why: String,
-        /// How long it is still refused, in seconds.
-        seconds: u64,
-    },
-    /// The configuration is being reloaded, or was in the meantime.
-    #[error("the configuration is being reloaded: ask again")]
-    Reloading,
-    /// There is no version before this one.
-    #[error("there is no version before this one to roll back to")]
-    NothingBefore,
-    /// A candidate is asked for, and the component is live.
-    #[error("this component is live already: all new calls take it")]
-    LiveAlready,
-    /// A candidate answers under the same path as the live version: who may ask is decided by that path.
-    #[error(
-        "a candidate must serve the path of the live version, {live}, and this one serves {candidate}: deploy it whole"
-    )]
-    OtherPath {
-        /// What the live version serves.
-        live: String,
-        /// What the component serves.
-        candidate: String,
-    },
-    /// The state folder could not be written.
-    #[error("cannot keep it in the state folder: {0}")]
-    Store(String),
-}
-
-/// How a component is deployed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct How {
-    /// The part of the new calls that it takes. All of them makes it live, less a candidate.
-    pub share: Share,
-    /// Deploys it even if the host stepped back from it.
-    pub force: bool,
-    /// What becomes of the calls of the version whose place it takes, if that is not what the configuration says.
-    pub drain: Option<Drain>,
-}
-
-impl Default for How {
-    /// Live at once.
-    fn default() -> Self {
-        Self { share: Share::ALL, force: false, drain: None }
-    }
-}
-
-/// What the configuration of a tenant says about its versions.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Policy {
-    /// When the host steps back by itself.
-    pub rollback: RollbackConfig,
-    /// What becomes of the calls of a version that new calls do not take any more; none: they keep it.
-    pub drain: Option<Drain>,
-}
-
-impl Policy {
-    /// What the configuration of this tenant says.
-    pub fn of(tenant: &TenantConfig) -> Self {
-        Self { rollback: tenant.rollback, drain: tenant.drain }
-    }
-}
-
-/// What a deployment did.
-pub struct Deployed {
-    /// The version that was deployed.
-    pub version: Arc<Version>,
-    /// What it is now: live or a candidate.
-    pub state: State,
-    /// Whether nothing had to change for that.
-    pub already: bool,
-}
-
-/// What a rollback did.
-pub struct RolledBack {
-    /// The version that is live now.
-    pub live: Arc<Version>,
-    /// The candidate that was taken away; without one the live version stepped back.
-    pub withdrawn: Option<Arc<Version>>,
-}
-
 /// Counts the calls that a version serves.
 pub type CallsOf<'c> = &'c dyn Fn(&Arc<dyn Logic>) -> usize;
 
 /// The versions of one tenant.
 pub struct Deployments {
     front: ArcSwap<Front>,
-    policy: Arc<ArcSwap<Policy>>,
+    surroundings: Arc<Surroundings>,
     stepped_back: AtomicU64,
     loader: Arc<dyn Loader>,
     store: Store,
@@ -206,7 +106,7 @@ impl Deployments {
         file: Option<&[u8]>,
         policy: Policy,
     ) -> Result<Prepared, DeployError> {
-        let policy = Arc::new(ArcSwap::from_pointee(policy));
+        let surroundings = Arc::new(Surroundings { policy: ArcSwap::from_pointee(policy), ..Surroundings::default() });
         let bytes = file.unwrap_or(built_in);
         let configured = Configured::new(built_in, file);
         let component = configured.component.clone();
@@ -215,7 +115,7 @@ impl Deployments {
             .component(&component)
             .and_then(|bytes| loader.load(&bytes))
         {
-            Ok(loaded) => Some(Version::new(loaded, component, deployed_unix_ms, policy.clone())),
+            Ok(loaded) => Some(Version::new(loaded, component, deployed_unix_ms, surroundings.clone())),
             Err(reason) => {
                 let tenant = store.domain();
                 tracing::error!(tenant, component, reason, "a component deployed before cannot be started again");
@@ -227,9 +127,10 @@ impl Deployments {
         let fresh = (configured_is_live || history.line.is_empty()).then(|| bytes.to_vec());
         if fresh.is_some() {
             let loaded = loader.load(bytes).map_err(DeployError::Refused)?;
-            history.push(Version::new(loaded, component, now_unix_ms(), policy.clone()));
+            history.push(Version::new(loaded, component, now_unix_ms(), surroundings.clone()));
         }
         history.live_since = None;
+        history.line.last().into_iter().for_each(|live| live.set_live(true));
         if let Some((record, share)) = candidate.and_then(CandidateRecord::into_parts)
             && history.find(&record.component).is_none()
             && let Some(version) = again(record)
@@ -238,13 +139,14 @@ impl Deployments {
         }
         let front = ArcSwap::from_pointee(Front::of(&history));
         let (turns, history) = (Mutex::default(), Mutex::new(history));
-        let deployments = Self { front, policy, stepped_back: AtomicU64::new(0), loader, store, turns, history };
+        let deployments =
+            Self { front, surroundings, stepped_back: AtomicU64::new(0), loader, store, turns, history };
         Ok(Prepared { deployments, fresh })
     }
 
     /// Follows what a changed configuration says about versions.
     pub fn follow(&self, policy: Policy) {
-        self.policy.store(Arc::new(policy));
+        self.surroundings.policy.store(Arc::new(policy));
     }
 
     /// The version that new calls take, but for a candidate's share.
@@ -308,7 +210,37 @@ impl Deployments {
             }
         }
         self.switch(history, before, how.drain, calls_of)?;
+        if self.shadow().is_some_and(|shadow| shadow.component() == version.component()) {
+            self.surroundings.shadow.store(None);
+        }
         Ok(Deployed { version, state, already: false })
+    }
+
+    /// Checks, compiles and tries a component, and lets it see the events of the live version from now on, in the place
+    /// of what did so before. It goes when it is deployed, and with the process. Blocks; may take seconds.
+    ///
+    /// # Errors
+    /// Why nothing changed.
+    pub fn put_into_shadow(&self, component: &[u8]) -> Result<Arc<Shadow>, DeployError> {
+        let _turn = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        let loaded = self.loader.load(component).map_err(DeployError::Refused)?;
+        let shadow = Shadow::start(loaded, hash(component), now_unix_ms());
+        let shadow = shadow.map_err(|error| DeployError::Refused(format!("no thread for it: {error}")))?;
+        self.surroundings.shadow.store(Some(shadow.clone()));
+        Ok(shadow)
+    }
+
+    /// What sees the events of the live version.
+    pub fn shadow(&self) -> Option<Arc<Shadow>> {
+        self.surroundings.shadow.load_full()
+    }
+
+    /// Ends the shadow; what it was.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn end_shadow(&self) -> Result<Arc<Shadow>, DeployError> {
+        self.surroundings.shadow.swap(None).ok_or(DeployError::NoShadow)
     }
 
     /// Checks, compiles and tries a component for a look at it: it takes no calls. Blocks; may take seconds.
@@ -373,7 +305,7 @@ impl Deployments {
     }
 
     /// All versions that are live, a candidate, draining, kept, or that the host stepped back from: the live one first,
-    /// then the candidate, then from new to old.
+    /// then the candidate and the shadow, then from new to old.
     pub fn list(&self, calls_of: CallsOf<'_>) -> Vec<Listed> {
         let history = self.history();
         let live = self.live();
@@ -391,16 +323,18 @@ impl Deployments {
         };
         let candidate = history.candidate.iter().map(|(version, _)| version);
         let before = history.line.iter().rev().filter(|version| !Arc::ptr_eq(version, &live));
-        let in_line = std::iter::once(&live).chain(candidate).chain(before).map(listed);
+        let newest = std::iter::once(&live).chain(candidate).map(listed);
+        let shadow = self.shadow().into_iter().map(|shadow| Listed::shadow(&shadow));
+        let before = before.map(listed);
         let aside = history.aside.iter().rev().map(listed).filter(|listed| listed.state != State::Retired);
         let gone = history.back_off.newest_first().filter(|stepped| history.find(&stepped.component).is_none());
-        in_line.chain(aside).chain(gone.cloned().map(Listed::gone)).collect()
+        newest.chain(shadow).chain(before).chain(aside).chain(gone.cloned().map(Listed::gone)).collect()
     }
 
     /// The version to step back from, if there is one.
     fn given_up(&self, history: &History, now: Instant) -> Option<Arc<Version>> {
         let candidate = history.candidate.as_ref().map(|(version, _)| version);
-        let watch = self.policy.load().rollback.watch;
+        let watch = self.surroundings.policy.load().rollback.watch;
         let is_watched = history.live_since.is_some_and(|since| now.duration_since(since) <= watch);
         let live = history.line.last().filter(|_| is_watched && history.line.len() > 1);
         candidate.into_iter().chain(live).find(|version| version.health().is_given_up()).cloned()
@@ -423,7 +357,7 @@ impl Deployments {
             return Err(DeployError::Draining);
         }
         let loaded = self.loader.load(component).map_err(DeployError::Refused)?;
-        Ok(Version::new(loaded, hash, now_unix_ms(), self.policy.clone()))
+        Ok(Version::new(loaded, hash, now_unix_ms(), self.surroundings.clone()))
     }
 
     fn check_path(&self, candidate: &Version) -> Result<(), DeployError> {
@@ -446,10 +380,12 @@ impl Deployments {
             *history = before;
             return Err(error);
         }
-        let (now, drain) = (now_unix_ms(), drain.or(self.policy.load().drain));
+        let (now, drain) = (now_unix_ms(), drain.or(self.surroundings.policy.load().drain));
         let serves = |history: &History, version: &Arc<Version>| history.newest().any(|one| Arc::ptr_eq(one, version));
         history.newest().filter(|version| !serves(&before, version)).for_each(|version| version.enter_service());
         self.front.store(Arc::new(Front::of(&history)));
+        before.line.last().into_iter().for_each(|version| version.set_live(false));
+        history.line.last().into_iter().for_each(|version| version.set_live(true));
         before.newest().filter(|version| !serves(&history, version)).for_each(|v| v.leave_service(drain, now));
         Ok(())
     }

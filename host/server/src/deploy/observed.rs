@@ -1,32 +1,49 @@
-//! Call logic that is watched: what the engine made, with a count of how it fares.
+//! Call logic that is watched: what the engine made, with a count of how it fares, and a view for the shadow.
 
-use super::Policy;
 use super::health::Health;
-use arc_swap::ArcSwap;
+use super::{Policy, Shadow};
+use arc_swap::{ArcSwap, ArcSwapOption};
 use plugboard_calls::contract::{Context, Description, Event, HttpRequest};
 use plugboard_calls::logic::{Breakdown, Logic, Routed};
 use plugboard_calls::shard::Finished;
 use plugboard_calls::stage::Stage;
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 /// Call logic that is watched.
 pub(super) struct Observed {
     logic: Arc<dyn Logic>,
     pub(super) health: Health,
-    policy: Arc<ArcSwap<Policy>>,
+    surroundings: Arc<Surroundings>,
+    is_live: AtomicBool,
     hasher: RandomState,
 }
 
+/// What the versions of a tenant have in common.
+#[derive(Default)]
+pub(super) struct Surroundings {
+    /// What the configuration says about versions.
+    pub(super) policy: ArcSwap<Policy>,
+    /// Sees the events of the live version.
+    pub(super) shadow: ArcSwapOption<Shadow>,
+}
+
 impl Observed {
-    pub(super) fn new(logic: Arc<dyn Logic>, policy: Arc<ArcSwap<Policy>>) -> Arc<Self> {
-        Arc::new(Self { logic, health: Health::default(), policy, hasher: RandomState::new() })
+    pub(super) fn new(logic: Arc<dyn Logic>, surroundings: Arc<Surroundings>) -> Arc<Self> {
+        let (health, is_live, hasher) = (Health::default(), AtomicBool::new(false), RandomState::new());
+        Arc::new(Self { logic, health, surroundings, is_live, hasher })
+    }
+
+    /// Says whether it is the live version.
+    pub(super) fn set_live(&self, is_live: bool) {
+        self.is_live.store(is_live, Relaxed);
     }
 
     fn failed(&self, what: &str, breakdown: &Breakdown) {
         if !matches!(breakdown, Breakdown::Busy(_)) {
             let call = self.hasher.hash_one(what);
-            self.health.failed(&self.policy.load().rollback, call, breakdown);
+            self.health.failed(&self.surroundings.policy.load().rollback, call, breakdown);
         }
     }
 }
@@ -60,8 +77,13 @@ impl Logic for Observed {
 
     fn observed(&self, finished: &Finished) {
         match finished.breakdown() {
-            None => self.health.went_well(&self.policy.load().rollback),
+            None => self.health.went_well(&self.surroundings.policy.load().rollback),
             Some(breakdown) => self.failed(finished.context().key.as_str(), breakdown),
+        }
+        if self.is_live.load(Relaxed)
+            && let Some(shadow) = &*self.surroundings.shadow.load()
+        {
+            shadow.see(self, finished);
         }
     }
 

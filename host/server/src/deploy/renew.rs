@@ -77,9 +77,10 @@ impl Deployments {
         Frozen(Some(self.clone()))
     }
 
-    /// Lets those that take new calls go: `successor` is asked from now on.
+    /// Lets those that take new calls go: `successor` is asked from now on. What was in the shadow is no longer.
     pub fn make_way(&self, successor: &Deployments) {
-        let (old, new, drain) = (self.history(), successor.history(), successor.policy.load().drain);
+        let (old, new, drain) = (self.history(), successor.history(), successor.surroundings.policy.load().drain);
+        self.surroundings.shadow.store(None);
         let goes_on = |version: &Arc<Version>| new.newest().any(|newest| Arc::ptr_eq(newest, version));
         old.newest()
             .filter(|version| !goes_on(version))

@@ -1,4 +1,5 @@
 use super::*;
+use crate::config::RollbackConfig;
 use crate::state_dir::StateDir;
 use plugboard_calls::contract::{Context, Description, Event, HttpRequest};
 use plugboard_calls::logic::{Breakdown, Routed};

@@ -2,9 +2,8 @@
 
 use super::drain::{Drain, Draining};
 use super::health::Health;
-use super::observed::Observed;
-use super::{Policy, Share, SteppedBack};
-use arc_swap::ArcSwap;
+use super::observed::{Observed, Surroundings};
+use super::{Findings, Shadow, Share, SteppedBack};
 use plugboard_calls::logic::Logic;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -63,9 +62,9 @@ impl Version {
         loaded: Loaded,
         component: String,
         deployed_unix_ms: u64,
-        policy: Arc<ArcSwap<Policy>>,
+        surroundings: Arc<Surroundings>,
     ) -> Arc<Self> {
-        let observed = Observed::new(loaded.logic.clone(), policy);
+        let observed = Observed::new(loaded.logic.clone(), surroundings);
         let (logic, draining) = (observed.clone(), Mutex::default());
         Arc::new(Self { loaded, logic, observed, component, deployed_unix_ms, draining })
     }
@@ -105,6 +104,11 @@ impl Version {
         self.deployed_unix_ms
     }
 
+    /// Says whether it is the live version.
+    pub(super) fn set_live(&self, is_live: bool) {
+        self.observed.set_live(is_live);
+    }
+
     /// New calls take it from now on.
     pub(super) fn enter_service(&self) {
         self.health().begin();
@@ -141,6 +145,8 @@ pub enum State {
     Live,
     /// A share of the new calls takes it.
     Candidate(Share),
+    /// It sees live events, and what it would do is compared and thrown away.
+    Shadow,
     /// Calls that began with it still go on.
     Draining,
     /// No call has it; kept to roll back to.
@@ -155,6 +161,7 @@ impl State {
         match self {
             Self::Live => "live",
             Self::Candidate(_) => "candidate",
+            Self::Shadow => "shadow",
             Self::Draining => "draining",
             Self::Retired => "retired",
             Self::SteppedBack => "stepped-back",
@@ -165,7 +172,7 @@ impl State {
     pub fn share(self) -> Option<Share> {
         match self {
             Self::Candidate(share) => Some(share),
-            Self::Live | Self::Draining | Self::Retired | Self::SteppedBack => None,
+            Self::Live | Self::Shadow | Self::Draining | Self::Retired | Self::SteppedBack => None,
         }
     }
 }
@@ -193,6 +200,8 @@ pub struct Listed {
     pub draining: Option<Draining>,
     /// Why the host stepped back from it, and until when it is refused.
     pub stepped_back: Option<SteppedBack>,
+    /// What a version in the shadow would have done otherwise.
+    pub findings: Option<Findings>,
 }
 
 impl Listed {
@@ -210,6 +219,25 @@ impl Listed {
             stats: version.stats(),
             draining: version.draining(),
             stepped_back,
+            findings: None,
+        }
+    }
+
+    /// What sees live events.
+    pub fn shadow(shadow: &Shadow) -> Self {
+        let description = shadow.logic().description();
+        Self {
+            id: shadow.id().to_owned(),
+            component: shadow.component().to_owned(),
+            name: description.name.clone(),
+            version: description.version.clone(),
+            deployed_unix_ms: shadow.since_unix_ms(),
+            state: State::Shadow,
+            calls: 0,
+            stats: shadow.stats(),
+            draining: None,
+            stepped_back: None,
+            findings: Some(shadow.findings()),
         }
     }
 
@@ -226,6 +254,7 @@ impl Listed {
             stats: Stats::default(),
             draining: None,
             stepped_back: Some(stepped),
+            findings: None,
         }
     }
 }

@@ -40,6 +40,10 @@ fuzz SECONDS="60" *TARGETS:
     cargo test --quiet -p plugboard-oracles --test corpora -- --ignored
     @tests/fuzz/run.sh "$@"
 
+# Deploys 1,000 components, each another one, while calls are placed; no call may fail. Prints its figures.
+bench-deploys *ARGS: build
+    PLUGBOARD_PROGRAM="$PWD/target/release/plugboard" cargo bench -p plugboard-tests --bench deploys -- "$@"
+
 # Installs sipp and Kamailio (Debian packages) when they are missing.
 [private]
 peers:

@@ -6,10 +6,14 @@ use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-/// The `plugboard` program of this source tree, built once per test run with the profile of the tests.
+/// The `plugboard` program of this source tree, built once per test run with the profile of the tests; or the one that
+/// `PLUGBOARD_PROGRAM` names.
 pub fn plugboard() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| {
+        if let Some(program) = std::env::var_os("PLUGBOARD_PROGRAM") {
+            return PathBuf::from(program);
+        }
         let profile = profile_folder();
         let program = profile.join("plugboard");
         let lock = File::create(target_folder().join("e2e.lock")).expect("the target folder can be written");

@@ -79,7 +79,7 @@ impl Checked {
         let component = match kept {
             Some(component) => component,
             None => {
-                let component = Component::from_binary(&shared.wasm, &bytes)
+                let component = with_low_priority(|| Component::from_binary(&shared.wasm, &bytes))?
                     .map_err(|error| Error::DoesNotCompile(format!("{error:#}")))?;
                 if let Some(folder) = &shared.compiled {
                     folder.store(&shared.wasm, &name, &component);
@@ -93,6 +93,24 @@ impl Checked {
         Ok(Compiled { engine, component, hash, grant, from_disk })
     }
 }
+
+/// Does long work on a thread that gets little of the processor while others want it, so that calls do not wait for a
+/// compiler. The compiler's own threads are children of the first one that came by here, and so no better off.
+fn with_low_priority<T: Send>(work: impl FnOnce() -> T + Send) -> Result<T, Error> {
+    std::thread::scope(|scope| {
+        let work = || {
+            // Of this thread alone, on Linux. Where it is refused the work is done all the same.
+            let _ = rustix::process::nice(NICENESS);
+            work()
+        };
+        let worker = std::thread::Builder::new().name("compiler".to_owned()).spawn_scoped(scope, work);
+        let worker = worker.map_err(|error| Error::Runtime(format!("no thread for the compiler: {error}")))?;
+        worker.join().map_err(|_| Error::DoesNotCompile("the compiler panicked".to_owned()))
+    })
+}
+
+/// How far the compiler steps back behind everything else (`nice(2)`).
+const NICENESS: i32 = 10;
 
 /// Machine code that fits the host, of which nothing has run yet.
 pub struct Compiled {

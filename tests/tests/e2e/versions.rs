@@ -2,8 +2,10 @@
 //! and the end of a drain.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
+use plugboard_tests::deploys::{self, Mode, Tally, place_calls};
 use plugboard_tests::http::Connection;
 use plugboard_tests::place::Place;
 use plugboard_tests::program::guest;
@@ -274,4 +276,28 @@ fn shadow_tells_what_would_have_gone_differently_and_changes_nothing() {
     assert!(in_state(server, "shadow").is_none());
     call.ended(200, "request");
     assert_eq!(versions(server).len(), 1);
+}
+
+#[test]
+fn twenty_deployments_cost_no_call_and_no_connection() {
+    let place = Place::new("versions-deploys");
+    let server = Server::start(&place, &[Domain::example()]);
+    let (server, tally) = (&server, &Tally::default());
+    std::thread::scope(|scope| {
+        for mode in [Mode::Refer, Mode::Invite] {
+            scope.spawn(move || place_calls(server, mode, Duration::from_millis(500), tally));
+        }
+        let _load = tally.load();
+        for number in 1..=20 {
+            deploys::deploy(server, DOMAIN, &deploys::controller(number)).expect("it passes");
+        }
+        until("a call on the last version", Duration::from_secs(60), || {
+            in_state(server, "live").filter(|live| live["events"].as_u64() > Some(20))
+        });
+    });
+    assert_eq!(tally.problems(), [] as [String; 0]);
+    assert!(tally.completed.load(Relaxed) > 2);
+    assert_eq!(server.metric("plugboard_guest_faults_total"), 0.0);
+    until("the calls to be over", SOON, || (server.metric("plugboard_calls_up") == 0.0).then_some(()));
+    assert_eq!(versions(server).len(), 4, "the live one, and those that can be rolled back to");
 }

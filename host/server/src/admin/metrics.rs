@@ -114,7 +114,8 @@ fn versions(admin: &Admin, out: &mut Exposition) {
     }
     let name = "plugboard_shadow_events_total";
     out.family(name, "counter", "Live events that a component in the shadow saw, by what came of the comparison.");
-    for (tenant, shadow) in admin.tenants.iter().filter_map(|tenant| Some((tenant, tenant.deployments.shadow()?))) {
+    for tenant in admin.tenants.load().iter() {
+        let Some(shadow) = tenant.deployments.shadow() else { continue };
         let found = shadow.findings();
         let same = found.compared - found.different;
         let outcomes = [

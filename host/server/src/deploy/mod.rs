@@ -67,7 +67,9 @@ pub struct Deployments {
     stepped_back: AtomicU64,
     loader: Arc<dyn Loader>,
     store: Store,
-    /// Held while a version is loaded and takes its place: two deployments at once are one after the other.
+    /// Held while a component is loaded: two deployments at once are one after the other.
+    loading: Mutex<()>,
+    /// Held while a version takes its place. A step back does not wait for a compiler.
     turns: Mutex<renew::Turn>,
     history: Mutex<History>,
 }
@@ -138,9 +140,9 @@ impl Deployments {
             history.propose(version, share);
         }
         let front = ArcSwap::from_pointee(Front::of(&history));
-        let (turns, history) = (Mutex::default(), Mutex::new(history));
+        let (loading, turns, history) = (Mutex::default(), Mutex::default(), Mutex::new(history));
         let deployments =
-            Self { front, surroundings, stepped_back: AtomicU64::new(0), loader, store, turns, history };
+            Self { front, surroundings, stepped_back: AtomicU64::new(0), loader, store, loading, turns, history };
         Ok(Prepared { deployments, fresh })
     }
 
@@ -170,7 +172,8 @@ impl Deployments {
     /// # Errors
     /// Why nothing changed.
     pub fn deploy(&self, component: &[u8], how: How, calls_of: CallsOf<'_>) -> Result<Deployed, DeployError> {
-        let _turn = self.turn()?;
+        let _loading = self.loading.lock().unwrap_or_else(PoisonError::into_inner);
+        drop(self.turn()?);
         let state = if how.share == Share::ALL { State::Live } else { State::Candidate(how.share) };
         let component_hash = hash(component);
         let (known, candidate) = {
@@ -199,6 +202,7 @@ impl Deployments {
         if state != State::Live {
             self.check_path(&version)?;
         }
+        let _turn = self.turn()?;
         self.store.keep(&component_hash, component).map_err(DeployError::Store)?;
         let mut history = self.history();
         let before = history.clone();
@@ -222,8 +226,9 @@ impl Deployments {
     /// # Errors
     /// Why nothing changed.
     pub fn put_into_shadow(&self, component: &[u8]) -> Result<Arc<Shadow>, DeployError> {
-        let _turn = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        let _loading = self.loading.lock().unwrap_or_else(PoisonError::into_inner);
         let loaded = self.loader.load(component).map_err(DeployError::Refused)?;
+        let _turn = self.turn()?;
         let shadow = Shadow::start(loaded, hash(component), now_unix_ms());
         let shadow = shadow.map_err(|error| DeployError::Refused(format!("no thread for it: {error}")))?;
         self.surroundings.shadow.store(Some(shadow.clone()));

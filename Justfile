@@ -44,6 +44,10 @@ fuzz SECONDS="60" *TARGETS:
 bench-deploys *ARGS: build
     PLUGBOARD_PROGRAM="$PWD/target/release/plugboard" cargo bench -p plugboard-tests --bench deploys -- "$@"
 
+# What a tenant whose call logic never returns costs another, in PAIRS of runs without and with it.
+bench-neighbours PAIRS="5": build
+    PLUGBOARD_PROGRAM="$PWD/target/release/plugboard" cargo bench -p plugboard-tests --bench neighbours -- "$@"
+
 # Installs sipp and Kamailio (Debian packages) when they are missing.
 [private]
 peers:

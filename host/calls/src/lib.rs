@@ -17,6 +17,7 @@ pub mod guest_settings;
 pub mod history;
 pub mod limits;
 pub mod logic;
+pub mod pace;
 #[cfg(feature = "serde")]
 mod readable;
 pub mod record;

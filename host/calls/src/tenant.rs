@@ -4,6 +4,7 @@ use crate::cache::{Cache, MemoryCache};
 use crate::guest_settings::GuestSettings;
 use crate::limits::{Limit, LimitCounters, Limits};
 use crate::logic::{Breakdown, Directory};
+use crate::pace::Pace;
 use crate::turns::Turns;
 use arc_swap::{ArcSwap, Guard};
 use plugboard_sip::bucket::Bucket;
@@ -22,6 +23,8 @@ pub struct Tenant {
     pub cache: Arc<dyn Cache>,
     /// Which of its events run now.
     pub turns: Turns,
+    /// Whether its events take long.
+    pub pace: Pace,
     /// What happened.
     pub counters: TenantCounters,
     /// Calls that came up lately.
@@ -114,7 +117,16 @@ impl Tenant {
         let cache = Arc::new(MemoryCache::new(settings.limits.cache_bytes));
         let turns = Turns::new(settings.limits.events_at_once);
         let (counters, placed, removed) = (TenantCounters::default(), Mutex::default(), AtomicBool::new(false));
-        Arc::new(Self { domain, cache, turns, counters, settings: ArcSwap::from_pointee(settings), removed, placed })
+        Arc::new(Self {
+            domain,
+            cache,
+            turns,
+            pace: Pace::default(),
+            counters,
+            settings: ArcSwap::from_pointee(settings),
+            removed,
+            placed,
+        })
     }
 
     /// What its configuration says now. An event takes it once, so that it is the same for the whole event.

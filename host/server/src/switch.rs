@@ -5,6 +5,7 @@
 //! runs the event that comes of it through the guest, commits, and sends: nothing is handed on, and the lock of the
 //! shard is not held while the guest runs. HTTP requests do the same on their own threads, timers on the clock's.
 
+mod aside;
 mod drive;
 mod inspect;
 mod moving;
@@ -19,14 +20,17 @@ pub use moving::MoveReport;
 pub use plugboard_calls::shard::{CallSummary, LegSummary};
 
 use crate::deploy::Newcomers;
+use aside::timed;
 use parking::Alarm;
 use plugboard_calls::chance::Chance;
 use plugboard_calls::contract::*;
 use plugboard_calls::limits::Limit;
 use plugboard_calls::logic::{Logic, Routed};
+use plugboard_calls::pace::Lane;
 use plugboard_calls::shard::{self, Arrival, Shard, ShardConfig, broken, over, plain};
 use plugboard_calls::stage::{Setting, Stage, View};
 use plugboard_calls::tenant::Tenant;
+use plugboard_calls::turns::Waiter;
 use plugboard_journal::Journal;
 use plugboard_net::clock::Clock;
 use plugboard_net::resolve::Resolver;
@@ -172,7 +176,7 @@ impl Switch {
             tenant.counters.limits.reached(Limit::ExchangesWaiting);
             return over(Limit::ExchangesWaiting);
         };
-        let (logic, key) = match self.choose(tenant, newcomers, &principal, &request) {
+        let (logic, key) = match self.choose(tenant, newcomers, &principal, &request).await {
             Ok(chosen) => chosen,
             Err(answer) => return answer,
         };
@@ -230,25 +234,56 @@ impl Switch {
 
     /// The call that a request is about, and the version that it takes unless it is up. The live version says which
     /// call it is; a candidate says so itself of the new ones that fall to it.
-    fn choose(
-        &self,
-        tenant: &Tenant,
+    async fn choose(
+        self: &Arc<Self>,
+        tenant: &Arc<Tenant>,
         newcomers: &Newcomers,
         principal: &Principal,
         request: &HttpRequest,
     ) -> Result<(Arc<dyn Logic>, CallKey), HttpResponse> {
         let live = newcomers.live();
-        let key = self.route(tenant, &**live, principal, request)?;
+        let key = self.route(tenant, live, principal, request).await?;
         let chosen = newcomers.logic_for(&tenant.domain, &key);
         let is_up =
             || lock(&self.shards[usize::from(self.shard_for(&tenant.domain, &key))]).knows(&tenant.domain, &key);
-        let key =
-            if Arc::ptr_eq(chosen, live) || is_up() { key } else { self.route(tenant, &**chosen, principal, request)? };
+        let key = match Arc::ptr_eq(chosen, live) || is_up() {
+            true => key,
+            false => self.route(tenant, chosen, principal, request).await?,
+        };
         Ok((chosen.clone(), key))
     }
 
-    /// Which call a request is about. The guest may read the tenant's users for it, and stage nothing.
-    fn route(
+    /// Which call a request is about. A guest that takes long is asked with a turn and on a thread of its own.
+    async fn route(
+        self: &Arc<Self>,
+        tenant: &Arc<Tenant>,
+        logic: &Arc<dyn Logic>,
+        principal: &Principal,
+        request: &HttpRequest,
+    ) -> Result<CallKey, HttpResponse> {
+        if tenant.pace.lane() != Lane::Aside {
+            return timed(&tenant.pace, || self.ask(tenant, &**logic, principal, request));
+        }
+        let (sender, receiver) = oneshot::channel();
+        let (switch, of, logic) = (self.clone(), tenant.clone(), logic.clone());
+        let (principal, request) = (principal.clone(), request.clone());
+        let work = Box::new(move || {
+            if !sender.is_closed() {
+                let _ = sender.send(switch.ask(&of, &*logic, &principal, &request)); // the client may have gone
+            }
+        });
+        match tenant.turns.enter(Waiter::Work(work)) {
+            Some(waiter) => self.take_turn(tenant, waiter),
+            None => tenant.counters.limits.reached(Limit::EventsAtOnce),
+        }
+        match tokio::time::timeout(ANSWER_TIME_MAX, receiver).await {
+            Ok(Ok(routed)) => routed,
+            _ => Err(plain(504, "the call controller did not answer in time", false)),
+        }
+    }
+
+    /// Asks the guest's `route`. It may read the tenant's users for it, and stage nothing.
+    fn ask(
         &self,
         tenant: &Tenant,
         logic: &dyn Logic,

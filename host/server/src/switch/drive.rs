@@ -1,10 +1,14 @@
 //! From a shard to the guest, back, and out.
 
+use super::aside::timed;
 use super::{Switch, lock};
 use plugboard_calls::contract::LogLevel;
 use plugboard_calls::limits::Limit;
+use plugboard_calls::pace::Lane;
 use plugboard_calls::shard::{CallRef, Finished, Job, Output, Shard};
 use plugboard_calls::stage::LogLine;
+use plugboard_calls::tenant::Tenant;
+use plugboard_calls::turns::Waiter;
 use plugboard_sip::time::Time;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -51,39 +55,74 @@ impl Switch {
     /// waits for that turn.
     pub(super) fn run(self: &Arc<Self>, index: u8, call: CallRef) {
         let Some(tenant) = lock(&self.shards[usize::from(index)]).tenant_of(call).cloned() else { return };
-        let mut next = tenant.turns.enter((index, call)).then_some((index, call));
-        if next.is_none() {
-            tenant.counters.limits.reached(Limit::EventsAtOnce);
+        match tenant.turns.enter(Waiter::Call(index, call)) {
+            Some(waiter) => self.take_turn(&tenant, waiter),
+            None => tenant.counters.limits.reached(Limit::EventsAtOnce),
         }
-        while let Some((index, call)) = next {
-            self.run_call(index, call);
+    }
+
+    /// Uses a turn of a tenant, and then hands it on until nobody waits for it.
+    pub(super) fn take_turn(self: &Arc<Self>, tenant: &Arc<Tenant>, first: Waiter) {
+        let mut next = Some(first);
+        while let Some(waiter) = next {
+            match waiter {
+                Waiter::Call(index, call) => {
+                    let (job, ready) = self.visit(index, |shard, now, _| shard.begin(now, call));
+                    if !self.run_from(tenant, index, call, job, ready) {
+                        return;
+                    }
+                }
+                Waiter::Work(work) => return self.work_aside(tenant.clone(), work),
+            }
             next = tenant.turns.leave();
         }
     }
 
-    fn run_call(self: &Arc<Self>, index: u8, call: CallRef) {
-        let (job, ready) = self.visit(index, |shard, now, _| shard.begin(now, call));
-        self.run_from(index, call, job, ready);
-    }
-
-    /// Runs a call's events from this job on, until none waits.
-    pub(super) fn run_from(self: &Arc<Self>, index: u8, call: CallRef, mut job: Option<Job>, mut ready: Vec<CallRef>) {
-        while let Some(begun) = job {
-            let mut finished = begun.run();
-            report(&mut finished);
-            let record = self.journal.get().map(|journal| (journal, finished.record()));
-            let (settled, more) = self.visit(index, |shard, now, out| shard.finish(now, finished, out));
-            if let Some((journal, record)) = record {
-                journal.note(record, settled);
+    /// Runs a call's events from this job on, until none waits. Whether that is done; otherwise they go on aside, and
+    /// the tenant's turn with them.
+    pub(super) fn run_from(
+        self: &Arc<Self>,
+        tenant: &Arc<Tenant>,
+        index: u8,
+        call: CallRef,
+        mut job: Option<Job>,
+        mut ready: Vec<CallRef>,
+    ) -> bool {
+        let mut done = true;
+        while let Some(begun) = job.take() {
+            if tenant.pace.lane() == Lane::Aside {
+                self.run_aside(tenant.clone(), index, call, begun);
+                done = false;
+                break;
             }
-            ready.extend(more);
-            let (next, more) = self.visit(index, |shard, now, _| shard.proceed(now, call));
+            let finished = timed(&tenant.pace, || begun.run());
+            let (next, more) = self.settle(index, call, finished);
             ready.extend(more);
             job = next;
         }
         for other in ready.into_iter().filter(|other| *other != call) {
             self.run(index, other);
         }
+        done
+    }
+
+    /// Commits a finished event and lets out what comes of it; the next one of its call, and the other calls that
+    /// became ready.
+    pub(super) fn settle(
+        self: &Arc<Self>,
+        index: u8,
+        call: CallRef,
+        mut finished: Finished,
+    ) -> (Option<Job>, Vec<CallRef>) {
+        report(&mut finished);
+        let record = self.journal.get().map(|journal| (journal, finished.record()));
+        let (settled, mut ready) = self.visit(index, |shard, now, out| shard.finish(now, finished, out));
+        if let Some((journal, record)) = record {
+            journal.note(record, settled);
+        }
+        let (next, more) = self.visit(index, |shard, now, _| shard.proceed(now, call));
+        ready.extend(more);
+        (next, ready)
     }
 
     /// Lets out what a shard wants done, in order.

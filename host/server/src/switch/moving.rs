@@ -74,7 +74,15 @@ impl Switch {
             shard.proceed(now, call)
         });
         // What came for the call in the meantime is handled by whoever has the call now.
-        self.run_from(index, call, job, ready);
+        match job.as_ref().map(|job| job.tenant().clone()) {
+            Some(tenant) => {
+                tenant.turns.enter_anyway();
+                if self.run_from(&tenant, index, call, job, ready) {
+                    self.pass_turn(&tenant);
+                }
+            }
+            None => ready.into_iter().for_each(|other| self.run(index, other)),
+        }
         outcome
     }
 }

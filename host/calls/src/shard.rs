@@ -149,8 +149,12 @@ pub struct Arrival {
 pub struct ShardCounters {
     /// Requests of the network outside any dialog, answered without a call.
     pub requests_outside: u64,
-    /// Messages for dialogs or transactions that are not there, or that do not fit them.
-    pub strays: u64,
+    /// Of those, the ones that name a dialog which is not there.
+    pub without_dialog: u64,
+    /// Responses to nothing that we have sent.
+    pub stray_responses: u64,
+    /// ACKs and CANCELs of nothing, and requests for which there was no room.
+    pub stray_requests: u64,
     /// 2xx to INVITEs that nobody waited for, of further forks or too late: acknowledged and ended with a BYE.
     pub forks_ended: u64,
     /// Requests that were sent on to another target because one failed.
@@ -469,9 +473,14 @@ impl Shard {
 
     /// The tag that our side of a new dialog gets; carries the shard.
     fn new_tag(&mut self) -> Text {
-        Text::from(format!("{}{:016x}", mark(self.index), self.chance.next_u64()))
+        let tag = format!("{}{:016x}", mark(self.index), self.chance.next_u64());
+        debug_assert_eq!(tag.len(), OWN_TAG_BYTES);
+        Text::from(tag)
     }
 }
+
+/// Length of the tags that we give, in bytes.
+const OWN_TAG_BYTES: usize = 18;
 
 /// What the ids of a shard begin with.
 fn mark(index: u8) -> String {
@@ -481,6 +490,17 @@ fn mark(index: u8) -> String {
 /// The shard that made a tag or a branch (without its cookie), when its form is ours.
 pub fn shard_of(id: &str) -> Option<u8> {
     u8::from_str_radix(id.get(..2)?, 16).ok()
+}
+
+/// Whether a message may be for a call, going by a quick look at it: a response, or something with a tag of our form.
+pub fn may_belong(message: &[u8]) -> bool {
+    const TAG: &[u8] = b"tag=";
+    let ours = |at: usize| {
+        let id = message.get(at + TAG.len()..).unwrap_or_default();
+        id.get(..OWN_TAG_BYTES).is_some_and(|id| id.iter().all(u8::is_ascii_hexdigit))
+    };
+    message.get(..4).is_some_and(|start| start.eq_ignore_ascii_case(b"SIP/"))
+        || memchr::memmem::find_iter(message, TAG).any(ours)
 }
 
 fn same_schema(one: &dyn Logic, other: &dyn Logic) -> bool {

@@ -18,6 +18,7 @@ use plugboard_net::clock::Clock;
 use plugboard_net::streams::StreamLimits;
 use plugboard_net::tls::Tls;
 use plugboard_sip::connections::ConnectionLimits;
+use plugboard_sip::flood::SourceLimit;
 use plugboard_sip::transaction::TimerValues;
 use plugboard_sip::transport::Transport;
 use std::net::SocketAddr;
@@ -236,6 +237,7 @@ fn start_switch(sip: &SipConfig, certificates: Option<Tls>) -> anyhow::Result<Ar
         certificates,
         streams: StreamLimits { connections, idle_time: sip.idle_timeout, ..StreamLimits::default() },
         advertise: sip.advertise.clone(),
+        source_limit: SourceLimit(sip.source_requests_per_second),
         timers: TimerValues::default(),
         name_servers: sip.dns.clone(),
     };

@@ -7,6 +7,7 @@
 
 mod aside;
 mod drive;
+mod entry;
 mod inspect;
 mod moving;
 mod parking;
@@ -36,6 +37,7 @@ use plugboard_net::clock::Clock;
 use plugboard_net::resolve::Resolver;
 use plugboard_net::streams::StreamLimits;
 use plugboard_net::tls::Tls;
+use plugboard_sip::flood::{Floods, SourceLimit};
 use plugboard_sip::locate::Avoided;
 use plugboard_sip::transaction::TimerValues;
 use plugboard_sip::transport::Transport;
@@ -71,6 +73,8 @@ pub struct SwitchConfig {
     pub streams: StreamLimits,
     /// The host, or `host:port`, that Contact and Via say instead of the bound address.
     pub advertise: Option<String>,
+    /// What one source may send that belongs to no call.
+    pub source_limit: SourceLimit,
     /// The base values of the SIP timers.
     pub timers: TimerValues,
     /// Who is asked for names; none: the name servers of the machine.
@@ -113,6 +117,8 @@ pub struct Switch {
     /// Spreads keys over shards, and makes seeds that nobody can guess.
     hasher: RandomState,
     counters: inspect::Live,
+    /// What came that belongs to nothing. Taken with a shard's lock, never the other way round.
+    floods: Mutex<Floods>,
     journal: OnceLock<Arc<Journal>>,
     stopping: AtomicBool,
     threads: Mutex<Vec<JoinHandle<()>>>,
@@ -140,6 +146,7 @@ impl Switch {
             next_exchange: AtomicU64::new(1),
             hasher,
             counters: inspect::Live::default(),
+            floods: Mutex::new(Floods::new(config.source_limit)),
             journal: OnceLock::new(),
             stopping: AtomicBool::new(false),
             threads: Mutex::default(),

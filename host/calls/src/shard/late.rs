@@ -28,7 +28,10 @@ type Addressed = (Request, NextHop);
 impl Shard {
     /// A message that no transaction is about.
     pub(super) fn stray(&mut self, now: Time, stray: Stray, out: &mut Vec<Output>) {
-        self.counters.strays += 1;
+        match stray.reason {
+            StrayReason::Response(_) => self.counters.stray_responses += 1,
+            _ => self.counters.stray_requests += 1,
+        }
         if let StrayReason::Response(response) = &stray.reason
             && let Some(client) = self.layer.answered_by(response)
         {

@@ -2,7 +2,7 @@
 //! a transaction and without a guest (RFC 3261 §8.2, §11), so that they cost as little as they are worth.
 
 use super::{Output, Shard};
-use plugboard_sip::message::{HeaderName, Method, Request, Status, Value};
+use plugboard_sip::message::{HeaderName, Message, Method, Request, Status, Value};
 use plugboard_sip::transaction::stateless_response;
 use plugboard_sip::transport::Destination;
 use plugboard_sip::validate::{Served, Unsupported, unsupported};
@@ -15,6 +15,15 @@ const ACCEPTED: &str = "application/sdp, message/sipfrag";
 const SERVED: Served<'_> = Served { option_tags: &[], media_types: &["application/sdp"] };
 
 impl Shard {
+    /// Whether a message is for a call. A request is when it names a dialog; a response that belongs to nothing is
+    /// dropped where that is found out, and costs nobody an answer.
+    pub fn expects(&self, message: &Message) -> bool {
+        match message {
+            Message::Request(request) => request.headers.to_tag().is_some_and(|tag| self.dialogs.contains_key(&tag)),
+            Message::Response(_) => true,
+        }
+    }
+
     /// Answers a request that belongs to no dialog here. Whether it was one.
     pub(super) fn answer_outside(&mut self, request: &Request, source: Destination, out: &mut Vec<Output>) -> bool {
         // The transaction layer knows which ACK and CANCEL are about something.
@@ -26,6 +35,7 @@ impl Shard {
             return false;
         }
         self.counters.requests_outside += 1;
+        self.counters.without_dialog += u64::from(tag.is_some());
         let unsupported = unsupported(request, &SERVED);
         let status = match (&request.method, &unsupported) {
             _ if tag.is_some() => Status::CALL_DOES_NOT_EXIST,

@@ -174,6 +174,24 @@ fn logins(admin: &Admin, out: &mut Exposition) {
     }
 }
 
+fn refused(counters: &Counters, out: &mut Exposition) {
+    let name = "plugboard_sip_refused_total";
+    out.family(name, "counter", "Messages that reached no call, by reason.");
+    for (reason, number) in [
+        // No SIP, or against its rules.
+        ("garbage", counters.datagrams_refused),
+        // Dropped, since the source sent too much that belongs to nothing.
+        ("flood", counters.flood_messages),
+        // Dropped.
+        ("stray_response", counters.stray_responses),
+        ("stray_request", counters.stray_requests),
+        // Answered 481.
+        ("no_dialog", counters.requests_without_dialog),
+    ] {
+        out.sample(name, &[("reason", reason)], number);
+    }
+}
+
 fn connections(counters: &Counters, out: &mut Exposition) {
     let name = "plugboard_sip_connections_open";
     out.family(name, "gauge", "TCP and TLS connections that are up or being made.");
@@ -209,10 +227,8 @@ fn switch(admin: &Admin, out: &mut Exposition) {
     let families = [
         ("plugboard_sip_datagrams_received_total", "Datagrams that came.", counters.datagrams_received),
         ("plugboard_sip_datagrams_sent_total", "Datagrams that were sent.", counters.datagrams_sent),
-        ("plugboard_sip_datagrams_refused_total", "Datagrams that are no SIP we serve.", counters.datagrams_refused),
         ("plugboard_sip_sends_failed_total", "Datagrams that could not be sent.", counters.sends_failed),
         ("plugboard_sip_outside_dialogs_total", "Requests outside any dialog.", counters.requests_outside_dialogs),
-        ("plugboard_sip_strays_total", "Responses and ACKs that belong to nothing.", counters.stray_messages),
         (
             "plugboard_sip_forks_ended_total",
             "Answers to an INVITE that nobody waited for, second or late, ended at once.",
@@ -239,6 +255,7 @@ fn switch(admin: &Admin, out: &mut Exposition) {
         out.family(name, "counter", help);
         out.sample(name, &[], value);
     }
+    refused(&counters, out);
     connections(&counters, out);
     let name = "plugboard_sip_targets_avoided";
     out.family(name, "gauge", "Targets that failed a while ago, so that others are tried first.");

@@ -137,6 +137,7 @@ impl List {
             idle_timeout,
             connections_max,
             connections_per_source_max,
+            source_requests_per_second,
             advertise,
         } = old;
         self.after_restart("sip.udp", *udp == new.udp);
@@ -151,6 +152,8 @@ impl List {
         self.after_restart("sip.connections_max", *connections_max == new.connections_max);
         let per_source = *connections_per_source_max == new.connections_per_source_max;
         self.after_restart("sip.connections_per_source_max", per_source);
+        let per_second = *source_requests_per_second == new.source_requests_per_second;
+        self.after_restart("sip.source_requests_per_second", per_second);
     }
 
     /// The engine is made once, with room for so much.

@@ -35,6 +35,7 @@
 //! idle_timeout_seconds = 600            # a TCP or TLS connection on which nothing is said
 //! connections_max = 4096                # that peers made, at once
 //! connections_per_source_max = 256      # that peers made from one address
+//! source_requests_per_second = 100      # from one address that belong to no call; as many as ten seconds' at once
 //!
 //! [engine]
 //! event_deadline_ms = 50                # how long call logic may think about one event
@@ -189,6 +190,8 @@ pub struct SipConfig {
     pub connections_max: usize,
     /// Connections that peers made from one address, at once, in number.
     pub connections_per_source_max: usize,
+    /// Messages from one address that belong to no call, per second.
+    pub source_requests_per_second: u32,
     /// Host name or address for Via and Contact.
     pub advertise: Option<String>,
     /// Name servers for SIP names; none: those of the system.

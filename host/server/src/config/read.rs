@@ -6,6 +6,7 @@ use super::table::{Problems, Table, Value};
 use super::*;
 use crate::deploy::Then;
 use plugboard_calls::tenant::SESSION_EXPIRES_SECONDS;
+use plugboard_sip::flood::SourceLimit;
 use plugboard_sip::text::Text;
 use std::collections::HashMap;
 use toml::de::DeTable;
@@ -114,6 +115,7 @@ impl Default for SipConfig {
             idle_timeout: Duration::from_secs(600),
             connections_max: plugboard_sip::connections::ACCEPTED_MAX,
             connections_per_source_max: plugboard_sip::connections::PER_SOURCE_MAX,
+            source_requests_per_second: SourceLimit::default().0,
             advertise: None,
             dns: Vec::new(),
         }
@@ -149,6 +151,7 @@ fn sip(table: Option<Table<'_>>, folder: &Path) -> SipConfig {
     sip.idle_timeout = seconds(&mut table, "idle_timeout_seconds", sip.idle_timeout.as_secs());
     number(&mut table, "connections_max", 1..=1_000_000, &mut sip.connections_max);
     number(&mut table, "connections_per_source_max", 1..=1_000_000, &mut sip.connections_per_source_max);
+    number(&mut table, "source_requests_per_second", 1..=1_000_000, &mut sip.source_requests_per_second);
     table.finish();
     sip
 }

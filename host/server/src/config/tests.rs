@@ -26,6 +26,7 @@ client_ca = "/etc/phones.pem"
 idle_timeout_seconds = 60
 connections_max = 100
 connections_per_source_max = 10
+source_requests_per_second = 50
 advertise = "203.0.113.7"
 dns = ["192.0.2.53:53", "[2001:db8::53]:53"]
 
@@ -113,6 +114,7 @@ fn a_whole_file_is_read() {
         idle_timeout: Duration::from_secs(60),
         connections_max: 100,
         connections_per_source_max: 10,
+        source_requests_per_second: 50,
         advertise: Some("203.0.113.7".to_owned()),
         dns: vec![address("192.0.2.53:53"), address("[2001:db8::53]:53")],
     };

@@ -38,7 +38,10 @@ pub struct Counters {
     pub connections_cut_off: u64,
     pub connections_failed: u64,
     pub requests_outside_dialogs: u64,
-    pub stray_messages: u64,
+    pub requests_without_dialog: u64,
+    pub stray_responses: u64,
+    pub stray_requests: u64,
+    pub flood_messages: u64,
     pub forks_ended: u64,
     pub requests_sent_elsewhere: u64,
     pub targets_avoided: u64,
@@ -54,6 +57,7 @@ pub(super) struct Live {
     pub datagrams_received: AtomicU64,
     pub datagrams_sent: AtomicU64,
     pub datagrams_refused: AtomicU64,
+    pub flood_messages: AtomicU64,
     pub sends_failed: AtomicU64,
 }
 
@@ -107,6 +111,7 @@ impl Switch {
             datagrams_sent: value(&self.counters.datagrams_sent),
             datagrams_refused: value(&self.counters.datagrams_refused),
             sends_failed: value(&self.counters.sends_failed),
+            flood_messages: value(&self.counters.flood_messages),
             targets_avoided: lock(&self.avoided).count(self.clock.now()) as u64,
             ..Counters::default()
         };
@@ -114,7 +119,9 @@ impl Switch {
             let shard = lock(shard);
             let (own, transactions) = (shard.counters(), shard.transaction_counters());
             sum.requests_outside_dialogs += own.requests_outside;
-            sum.stray_messages += own.strays + transactions.strays;
+            sum.requests_without_dialog += own.without_dialog;
+            sum.stray_responses += own.stray_responses;
+            sum.stray_requests += own.stray_requests;
             sum.forks_ended += own.forks_ended;
             sum.requests_sent_elsewhere += own.sent_elsewhere;
             sum.retransmissions_sent += transactions.retransmissions_sent;

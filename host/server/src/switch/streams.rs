@@ -1,7 +1,7 @@
 //! What comes over TCP and TLS. A message goes to its shard where it was read, so that those of one connection keep
 //! their order; the guest runs elsewhere, so that one that takes long does not hold up what comes behind it.
 
-use super::{Switch, threads};
+use super::Switch;
 use plugboard_calls::shard::CallRef;
 use plugboard_net::streams::{SendFailure, StreamHandler};
 use plugboard_sip::admit::Refusal;
@@ -37,8 +37,7 @@ impl StreamHandler for Switch {
 
     async fn received(self: &Arc<Self>, path: Destination, message: Message, runs: &mut Runs) {
         self.counters.datagrams_received.fetch_add(1, Ordering::Relaxed);
-        let index = threads::shard_of(self, &message);
-        let ((), ready) = self.visit(index, |shard, now, out| shard.receive(now, message, path, out));
+        let (index, ready) = self.take(message, path);
         for call in ready {
             self.run_elsewhere(index, call, runs).await;
         }
@@ -46,8 +45,7 @@ impl StreamHandler for Switch {
 
     fn refused(&self, path: Destination, refusal: &Refusal) {
         self.counters.datagrams_received.fetch_add(1, Ordering::Relaxed);
-        self.counters.datagrams_refused.fetch_add(1, Ordering::Relaxed);
-        tracing::debug!(peer = %path.remote, reason = %refusal.reason, "a message was refused");
+        self.refuse(refusal, path.remote);
     }
 
     fn failed(self: &Arc<Self>, (index, client): Self::Ticket, failure: SendFailure) {

@@ -2,13 +2,11 @@
 
 use super::{SHARDS, Switch, SwitchError, lock};
 use bytes::Bytes;
-use plugboard_calls::shard::CallRef;
+use plugboard_calls::shard::{CallRef, may_belong};
 use plugboard_net::udp::DATAGRAM_BYTES_MAX;
 use plugboard_sip::admit::admit;
-use plugboard_sip::message::{HeaderName, Message};
 use plugboard_sip::parse::Limits;
 use plugboard_sip::transport::Destination;
-use plugboard_sip::via::BRANCH_COOKIE;
 use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
@@ -76,16 +74,16 @@ fn take(switch: &Arc<Switch>, listener: usize, datagram: Bytes, source: SocketAd
     if datagram.iter().all(|byte| matches!(byte, b'\r' | b'\n' | 0)) {
         return None; // a keep-alive (RFC 5626 §3.5.1 and what phones send in its place)
     }
+    if switch.is_flooding(source) && !may_belong(&datagram) {
+        switch.counters.flood_messages.fetch_add(1, Ordering::Relaxed);
+        return None;
+    }
     match admit(datagram, path, &Limits::default()) {
-        Ok(message) => {
-            let index = shard_of(switch, &message);
-            let ((), ready) = switch.visit(index, |shard, now, out| shard.receive(now, message, path, out));
-            Some((index, ready))
-        }
+        Ok(message) => Some(switch.take(message, path)),
         Err(refusal) => {
-            switch.counters.datagrams_refused.fetch_add(1, Ordering::Relaxed);
-            tracing::debug!(peer = %source, reason = %refusal.reason, "a datagram was refused");
-            if let Some((destination, bytes)) = refusal.answer {
+            if switch.refuse(&refusal, source)
+                && let Some((destination, bytes)) = refusal.answer
+            {
                 answer(switch, destination, bytes);
             }
             None
@@ -97,19 +95,6 @@ fn answer(switch: &Arc<Switch>, destination: Destination, bytes: Bytes) {
     switch.counters.datagrams_sent.fetch_add(1, Ordering::Relaxed);
     if let Err(error) = switch.sockets.send(switch, destination, None, bytes, None) {
         tracing::debug!(peer = %destination.remote, %error, "an answer could not be sent");
-    }
-}
-
-/// The shard that a message is for: responses carry it in the branch that we gave, requests in our tag.
-pub(super) fn shard_of(switch: &Switch, message: &Message) -> u8 {
-    let call_id = message.headers().get(&HeaderName::CallId).map(|value| value.as_bytes()).unwrap_or_default();
-    match message {
-        Message::Response(response) => {
-            let via = response.headers.top_via().ok();
-            let branch = via.as_ref().and_then(|via| via.branch()).and_then(|b| b.strip_prefix(BRANCH_COOKIE));
-            switch.shard_of(branch, call_id)
-        }
-        Message::Request(request) => switch.shard_of(request.headers.to_tag().as_deref(), call_id),
     }
 }
 

@@ -1,0 +1,52 @@
+//! The way in of messages, the same for all transports: to their shard, unless their source floods us
+//! ([`plugboard_sip::flood`] has the rule).
+
+use super::{Switch, lock};
+use plugboard_calls::shard::CallRef;
+use plugboard_sip::admit::Refusal;
+use plugboard_sip::message::{HeaderName, Message};
+use plugboard_sip::transport::Destination;
+use plugboard_sip::via::BRANCH_COOKIE;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+impl Switch {
+    /// Gives a message to its shard; the shard, and the calls that have something to do now.
+    pub(super) fn take(self: &Arc<Self>, message: Message, path: Destination) -> (u8, Vec<CallRef>) {
+        let index = self.shard_for_message(&message);
+        let ((), ready) = self.visit(index, |shard, now, out| {
+            if shard.expects(&message) || lock(&self.floods).admit(now, path.remote.ip()) {
+                shard.receive(now, message, path, out);
+            } else {
+                self.counters.flood_messages.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+        (index, ready)
+    }
+
+    /// Takes note of what is no message that we serve. Whether it is to be answered.
+    pub(super) fn refuse(&self, refusal: &Refusal, source: SocketAddr) -> bool {
+        self.counters.datagrams_refused.fetch_add(1, Ordering::Relaxed);
+        tracing::debug!(peer = %source, reason = %refusal.reason, "a message was refused");
+        lock(&self.floods).admit(self.clock.now(), source.ip())
+    }
+
+    /// Whether a source has sent too much that belongs to nothing.
+    pub(super) fn is_flooding(&self, source: SocketAddr) -> bool {
+        lock(&self.floods).is_flooding(self.clock.now(), source.ip())
+    }
+
+    /// The shard that a message is for: responses carry it in the branch that we gave, requests in our tag.
+    fn shard_for_message(&self, message: &Message) -> u8 {
+        let call_id = message.headers().get(&HeaderName::CallId).map(|value| value.as_bytes()).unwrap_or_default();
+        match message {
+            Message::Response(response) => {
+                let via = response.headers.top_via().ok();
+                let branch = via.as_ref().and_then(|via| via.branch()).and_then(|b| b.strip_prefix(BRANCH_COOKIE));
+                self.shard_of(branch, call_id)
+            }
+            Message::Request(request) => self.shard_of(request.headers.to_tag().as_deref(), call_id),
+        }
+    }
+}

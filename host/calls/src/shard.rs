@@ -26,6 +26,7 @@ mod own;
 mod receive;
 mod refresh;
 mod release;
+mod replaces;
 mod send;
 mod session;
 #[cfg(test)]
@@ -40,6 +41,7 @@ pub use face::{Face, Faces, Way};
 pub use inspect::{CallSummary, LegSummary};
 pub use job::{Finished, Job};
 pub use moving::{Move, MoveError, Moved};
+pub use replaces::replaced_tag;
 
 use crate::chance::Chance;
 use crate::contract::*;

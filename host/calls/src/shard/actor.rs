@@ -26,7 +26,7 @@ impl CallRef {
     }
 }
 
-/// The bit that tells ids of received requests from those of sent ones.
+/// The bit that tells ids of received requests from those of sent ones, and legs that peers opened from ours.
 const INCOMING: u32 = 1 << 31;
 /// The bit that tells ids of the host's own requests.
 const OWN: u32 = 1 << 30;
@@ -56,6 +56,8 @@ pub(super) struct Actor {
     pub timers: Vec<(String, Time)>,
     pub next_leg: u32,
     pub incoming: u32,
+    /// Legs that peers opened, in number.
+    pub incoming_legs: u32,
     pub own: u32,
     pub next_transaction: u32,
     /// How many hops the requests may take that are being committed.
@@ -140,6 +142,7 @@ impl Actor {
             timers: Vec::new(),
             next_leg: 1,
             incoming: 0,
+            incoming_legs: 0,
             own: 0,
             next_transaction: 1,
             hops: MaxForwards::DEFAULT,
@@ -183,6 +186,12 @@ impl Actor {
     pub fn new_incoming(&mut self) -> TransactionId {
         self.incoming += 1;
         TransactionId(INCOMING | self.incoming)
+    }
+
+    /// An id for a leg that a peer opens, likewise.
+    pub fn new_incoming_leg(&mut self) -> LegId {
+        self.incoming_legs += 1;
+        LegId(INCOMING | self.incoming_legs)
     }
 
     /// An id for a request that the host sends of its own accord; likewise from a range of its own.

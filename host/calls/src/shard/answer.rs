@@ -3,6 +3,7 @@
 use super::actor::CallRef;
 use super::dialog::refreshes_target;
 use super::face::is_secure;
+use super::leg::LegState;
 use super::{Output, Shard, session};
 use crate::contract::*;
 use crate::history::What;
@@ -31,7 +32,8 @@ impl Shard {
         let Some(actor) = self.actors.get_mut(&call) else { return };
         let Some(owed) = actor.owed.iter().find(|owed| owed.id == id) else { return };
         let reason = if reason.is_empty() { status.default_reason().to_owned() } else { reason };
-        let mut response = Response::to(&owed.request, status, reason, "");
+        let tag = actor.leg(owed.leg).map(|leg| leg.local_tag.clone()).unwrap_or_default();
+        let mut response = Response::to(&owed.request, status, reason, &tag);
         if carries_contact(&owed.request, status)
             && let Some(face) = self.faces.get(owed.flow.local)
         {
@@ -69,7 +71,8 @@ impl Shard {
             _ if status == Status::REQUEST_TERMINATED => Status::CALL_DOES_NOT_EXIST,
             _ => status,
         };
-        let response = Response::to(&owed.request, status, status.default_reason(), "");
+        let tag = actor.leg(owed.leg).map(|leg| leg.local_tag.clone()).unwrap_or_default();
+        let response = Response::to(&owed.request, status, status.default_reason(), &tag);
         self.send_response(now, call, id, response, out);
     }
 
@@ -86,6 +89,11 @@ impl Shard {
         let (server, leg, method, status) = (owed.server, owed.leg, owed.request.method.clone(), response.status);
         if status.is_final() {
             actor.take_owed(id);
+            if let Some(leg) =
+                actor.leg_mut(leg).filter(|leg| leg.state == LegState::Offered && method == Method::Invite)
+            {
+                leg.state = if status.is_success() { LegState::Accepted } else { LegState::Over };
+            }
             // The ACK of a 2xx to an INVITE is news for the guest; nothing else comes after a final response.
             if !(method == Method::Invite && status.is_success()) {
                 self.servers.remove(&server);
@@ -147,7 +155,7 @@ impl Shard {
     ) {
         match event {
             Event::Http { exchange, .. } => self.answer_http(call, *exchange, response, out),
-            Event::Request { transaction, .. } => {
+            Event::Request { transaction, .. } | Event::Replacement { transaction, .. } => {
                 let status = Status::new(response.status).unwrap_or(Status::SERVER_INTERNAL_ERROR);
                 self.answer_owed(now, call, *transaction, status, out);
             }

@@ -35,7 +35,7 @@ impl Shard {
         }
         match queued.event {
             Event::Ending(reason) => self.end_by_host(now, call, reason, out),
-            Event::Http { .. } | Event::Request { .. } => {
+            Event::Http { .. } | Event::Request { .. } | Event::Replacement { .. } => {
                 self.decline(now, call, &queued.event, answer::broken(&breakdown), out);
                 self.settle_after_request(now, call, &queued.event, out);
             }

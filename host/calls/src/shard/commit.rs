@@ -13,7 +13,7 @@ use crate::logic::Breakdown;
 use crate::record::Settled;
 use crate::stage::Committed;
 use plugboard_sip::locate::NextHop;
-use plugboard_sip::message::{HeaderName, Method, Request, Value};
+use plugboard_sip::message::{HeaderName, Method, Request, Status, Value};
 use plugboard_sip::params::quote;
 use plugboard_sip::text::Text;
 use plugboard_sip::time::Time;
@@ -81,8 +81,12 @@ impl Shard {
             self.end_by_host(now, call, reason, out);
             return;
         }
+        let ignored = ignored_invite(event, &committed.effects);
         self.apply_all(now, call, committed.effects, out);
         self.settle_challenge(call, event);
+        if let Some(transaction) = ignored {
+            self.answer_owed(now, call, transaction, Status::NOT_ACCEPTABLE_HERE, out);
+        }
         if self.actors.get(&call).is_some_and(|actor| actor.state.is_none()) {
             self.close(now, call, out);
         }
@@ -173,6 +177,7 @@ impl Shard {
         }
         leg.session.wanted = actor.tenant.settings().session_expires_seconds;
         let mut request = leg.opening(invite.headers, invite.body);
+        request.headers.push(HeaderName::Supported, "replaces");
         if !request.body.is_empty() {
             // Without an offer of ours a reliable provisional response may carry one, whose answer the PRACK wants at
             // once (RFC 3262 §5). Call logic may have none yet, so none is asked for.
@@ -239,6 +244,14 @@ impl Shard {
             }
         }
     }
+}
+
+/// The INVITE of a peer that wants to open a leg, when its event has left it without a word.
+fn ignored_invite(event: &Event, effects: &[Effect]) -> Option<TransactionId> {
+    let Event::Replacement { transaction, .. } = event else { return None };
+    let answers =
+        |effect: &Effect| matches!(effect, Effect::Respond { transaction: answered, .. } if answered == transaction);
+    (!effects.iter().any(answers)).then_some(*transaction)
 }
 
 /// Whether a call may come up at all, now that the guest wants it to.

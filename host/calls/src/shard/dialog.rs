@@ -1,6 +1,6 @@
-//! Dialogs (RFC 3261 §12), the caller's side: all dialogs of Plugboard come of INVITEs that it sent.
+//! Dialogs (RFC 3261 §12): those of INVITEs that Plugboard sent, and of those that peers sent to replace one (RFC 3891).
 
-use plugboard_sip::message::{HeaderName, Headers, Method, Response, Value};
+use plugboard_sip::message::{HeaderName, Headers, Method, Request, Response, Value};
 use plugboard_sip::name_addr::NameAddr;
 use plugboard_sip::text::Text;
 use plugboard_sip::uri::{SipUri, Uri};
@@ -61,6 +61,18 @@ impl Dialog {
         }
         routes.reverse();
         Some(Self { remote_tag, to, target, routes, remote_cseq: None, rseq: None, answered: false })
+    }
+
+    /// The dialog that an INVITE of a peer makes once it is answered (RFC 3261 §12.1.1). `None` without a Contact that
+    /// can be called, or with more routes than [`ROUTES_MAX`].
+    pub fn from_request(request: &Request) -> Option<Self> {
+        let from = request.headers.get(&HeaderName::From)?.clone();
+        let target = contact(&request.headers)?;
+        let routes: Vec<Value> = request.headers.list(&HeaderName::RecordRoute).take(ROUTES_MAX + 1).collect();
+        let remote_cseq = Some(request.headers.cseq().ok()?.number);
+        let remote_tag = request.headers.from_tag().unwrap_or_default();
+        let dialog = Self { remote_tag, to: from, target, routes, remote_cseq, rseq: None, answered: false };
+        (dialog.routes.len() <= ROUTES_MAX).then_some(dialog)
     }
 
     /// The early dialog as the 2xx confirms it: target and route set are the 2xx's (RFC 3261 §13.2.2.4), the rest stays.

@@ -124,9 +124,10 @@ pub(super) fn summary(actor: &Actor, now: Time) -> CallSummary {
 fn state_name(state: LegState, dialog: bool) -> &'static str {
     match state {
         LegState::Calling | LegState::Challenged if dialog => "early",
+        LegState::Offered => "early",
         LegState::Calling | LegState::Challenged => "calling",
         LegState::Cancelled | LegState::Leaving => "leaving",
-        LegState::Up => "up",
+        LegState::Accepted | LegState::Up => "up",
         LegState::Over => "over",
     }
 }

@@ -84,7 +84,7 @@ impl Shard {
 /// Whether this is the dialog of a leg that the guest has, or that is ended in the usual way.
 fn stands(leg: &Leg, remote_tag: &Text) -> bool {
     let same = leg.dialog.as_ref().is_some_and(|dialog| dialog.remote_tag == *remote_tag);
-    same && matches!(leg.state, LegState::Up | LegState::Leaving)
+    same && matches!(leg.state, LegState::Accepted | LegState::Up | LegState::Leaving)
 }
 
 /// The ACK and the BYE of the dialog that an unwanted 2xx makes, beside the dialog of its leg.

@@ -68,7 +68,11 @@ pub(super) enum LegState {
     Challenged,
     /// Released while calling: a CANCEL is on its way, or waits for a provisional response.
     Cancelled,
-    /// The INVITE got a 2xx and the dialog is confirmed.
+    /// The peer's INVITE has no final response of ours.
+    Offered,
+    /// The peer's INVITE has our 2xx, and its ACK is to come: until then no BYE may be sent (RFC 3261 §15).
+    Accepted,
+    /// The INVITE got a 2xx and the dialog is confirmed; a peer's has its ACK.
     Up,
     /// A BYE of ours is on its way.
     Leaving,
@@ -180,7 +184,12 @@ impl Leg {
 
     /// Whether the guest may send requests on it.
     pub fn has_dialog(&self) -> bool {
-        self.dialog.is_some() && matches!(self.state, LegState::Calling | LegState::Up)
+        self.dialog.is_some() && matches!(self.state, LegState::Calling | LegState::Accepted | LegState::Up)
+    }
+
+    /// Whether its INVITE is ours and has no final response.
+    pub fn is_calling(&self) -> bool {
+        matches!(self.state, LegState::Calling | LegState::Challenged | LegState::Cancelled)
     }
 
     /// Whether the guest, or the host for it, has let it go.
@@ -244,7 +253,7 @@ impl Leg {
     /// What a 2xx to an INVITE or UPDATE says of the session.
     pub fn take_session(&mut self, now: Time, response: &Response) {
         self.session.note_allowed(&response.headers);
-        if self.state == LegState::Up {
+        if matches!(self.state, LegState::Accepted | LegState::Up) {
             self.session.follow(now, &response.headers);
         }
     }

@@ -1,7 +1,8 @@
-//! Requests of the network outside any dialog of ours. Plugboard calls, and is not called: they are answered without
-//! a transaction and without a guest (RFC 3261 §8.2, §11), so that they cost as little as they are worth.
+//! Requests of the network outside any dialog of ours. Plugboard calls, and is not called but in order to replace a
+//! dialog of its own ([`super::replaces`]): they are answered without a transaction and without a guest (RFC 3261 §8.2,
+//! §11), so that they cost as little as they are worth.
 
-use super::{Output, Shard};
+use super::{Output, Shard, replaced_tag, session};
 use plugboard_sip::message::{HeaderName, Message, Method, Request, Status, Value};
 use plugboard_sip::transaction::stateless_response;
 use plugboard_sip::transport::Destination;
@@ -12,14 +13,17 @@ pub(super) const ALLOWED: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, REFER, NOTI
 /// The bodies that we take inside a dialog.
 const ACCEPTED: &str = "application/sdp, message/sipfrag";
 /// What an INVITE may ask for: what it is refused for otherwise comes before the 404.
-const SERVED: Served<'_> = Served { option_tags: &[], media_types: &["application/sdp"] };
+const SERVED: Served<'_> = Served { option_tags: &["replaces", "timer"], media_types: &["application/sdp"] };
 
 impl Shard {
-    /// Whether a message is for a call. A request is when it names a dialog; a response that belongs to nothing is
+    /// Whether a message is for a call. A request is when it names a dialog, its own or the one that it is to replace; a response that belongs to nothing is
     /// dropped where that is found out, and costs nobody an answer.
     pub fn expects(&self, message: &Message) -> bool {
         match message {
-            Message::Request(request) => request.headers.to_tag().is_some_and(|tag| self.dialogs.contains_key(&tag)),
+            Message::Request(request) => {
+                let tag = request.headers.to_tag().or_else(|| replaced_tag(request));
+                tag.is_some_and(|tag| self.dialogs.contains_key(&tag))
+            }
             Message::Response(_) => true,
         }
     }
@@ -34,14 +38,24 @@ impl Shard {
         if tag.as_ref().is_some_and(|tag| self.dialogs.contains_key(tag)) {
             return false;
         }
+        let unsupported = unsupported(request, &SERVED);
+        let replaces =
+            request.method == Method::Invite && tag.is_none() && request.headers.contains(&HeaderName::Replaces);
+        let replaced = (replaces && unsupported.is_none()).then(|| match self.layer.knows_invite(request) {
+            true => Ok(()),
+            false => self.replaced(request, source).map(|_| ()),
+        });
+        if let Some(Ok(())) = replaced {
+            return false;
+        }
         self.counters.requests_outside += 1;
         self.counters.without_dialog += u64::from(tag.is_some());
-        let unsupported = unsupported(request, &SERVED);
         let status = match (&request.method, &unsupported) {
             _ if tag.is_some() => Status::CALL_DOES_NOT_EXIST,
             (Method::Other(_), _) => Status::NOT_IMPLEMENTED,
             (Method::Options | Method::Invite, Some(unsupported)) => unsupported.status(),
             (Method::Options, None) => Status::OK,
+            (Method::Invite, None) if replaced.is_some() => replaced.and_then(Result::err).unwrap_or(Status::NOT_FOUND),
             (Method::Invite, None) => Status::NOT_FOUND,
             _ => Status::METHOD_NOT_ALLOWED,
         };
@@ -60,7 +74,10 @@ fn capabilities(status: Status, unsupported: Option<Unsupported>) -> Vec<(Header
     let allow = (HeaderName::Allow, Value::from(ALLOWED));
     let accept = (HeaderName::Accept, Value::from(ACCEPTED));
     match (status, unsupported) {
-        (Status::OK, _) => vec![allow, accept],
+        (Status::OK, _) => vec![allow, accept, (HeaderName::Supported, Value::from("replaces, timer"))],
+        (Status::SESSION_INTERVAL_TOO_SMALL, _) => {
+            vec![(HeaderName::MinSe, Value::from(session::MIN_SE.to_string()))]
+        }
         (Status::METHOD_NOT_ALLOWED | Status::NOT_IMPLEMENTED, _) => vec![allow],
         (Status::BAD_EXTENSION, Some(Unsupported::Extensions(tags))) => {
             vec![(HeaderName::Unsupported, Value::from(tags.join(", ")))]

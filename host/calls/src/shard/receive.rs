@@ -61,6 +61,9 @@ impl Shard {
 
     /// A request inside a dialog (RFC 3261 §12.2.2).
     fn requested(&mut self, now: Time, server: ServerId, request: Request, flow: Destination, out: &mut Vec<Output>) {
+        if request.headers.to_tag().is_none() {
+            return self.replacing(now, server, request, flow, out); // nothing else comes this far
+        }
         let named = request.headers.to_tag().and_then(|tag| self.dialogs.get(&tag).copied());
         let found = named.and_then(|(call, leg)| Some((call, leg, self.actors.get_mut(&call)?)));
         let Some((call, id, actor)) = found else {
@@ -109,7 +112,7 @@ impl Shard {
             actor.owed.iter().filter(|owed| owed.leg == leg).map(|owed| owed.id).collect();
         let transaction = actor.new_own();
         match actor.leg_mut(leg) {
-            Some(leg) if matches!(leg.state, LegState::Up | LegState::Leaving) => leg.state = LegState::Over,
+            Some(leg) if !leg.is_calling() => leg.state = LegState::Over,
             _ => self.release(now, call, leg, Farewell { headers: Vec::new(), transaction }, out),
         }
         for id in waiting {
@@ -121,30 +124,49 @@ impl Shard {
         let Some((call, leg, transaction)) = self.servers.remove(&server) else { return };
         let Some(actor) = self.actors.get_mut(&call) else { return };
         actor.note(now, leg, false, What::Request(Method::Ack));
-        if actor.is_live() {
+        self.settle_accepted(now, call, leg, out);
+        if self.actors.get(&call).is_some_and(Actor::is_live) {
             let (headers, body) = (visible(&request.headers), request.body.to_vec());
             let event = Event::Ack { leg, transaction, headers, body };
             self.enqueue(now, call, Queued::new(event), out);
         }
+        self.reschedule(now, call);
     }
 
     fn never_acknowledged(&mut self, now: Time, server: ServerId, out: &mut Vec<Output>) {
         let Some((call, leg, transaction)) = self.servers.remove(&server) else { return };
+        self.settle_accepted(now, call, leg, out);
         if self.actors.get(&call).is_some_and(Actor::is_live) {
             let method = Method::Ack.as_str().to_owned();
             let event = Event::Failure { leg, transaction, method, reason: FailureReason::TimedOut };
             self.enqueue(now, call, Queued::new(event), out);
         }
+        self.reschedule(now, call);
     }
 
+    /// The 2xx that opened a peer's leg has its ACK, or will never have it: now a BYE may be sent.
+    fn settle_accepted(&mut self, now: Time, call: CallRef, id: LegId, out: &mut Vec<Output>) {
+        let leg = self.actors.get_mut(&call).and_then(|actor| actor.leg_mut(id));
+        let Some(leg) = leg.filter(|leg| leg.state == LegState::Accepted) else { return };
+        leg.state = LegState::Up;
+        if leg.is_released() {
+            self.hang_up(now, call, id, out);
+        }
+    }
+
+    /// The peer gave up its INVITE. One that was to open a leg is over with it; another one is the guest's to answer.
     fn cancelled(&mut self, now: Time, server: ServerId, out: &mut Vec<Output>) {
         let Some((call, leg, transaction)) = self.servers.get(&server).copied() else { return };
         let Some(actor) = self.actors.get_mut(&call) else { return };
         actor.note(now, leg, false, What::Request(Method::Cancel));
-        if actor.is_live() {
+        if actor.leg(leg).is_some_and(|leg| leg.state == LegState::Offered) {
+            self.answer_owed(now, call, transaction, Status::REQUEST_TERMINATED, out);
+        }
+        if self.actors.get(&call).is_some_and(Actor::is_live) {
             let event = Event::Cancel { leg, transaction };
             self.enqueue(now, call, Queued::new(event), out);
         }
+        self.reschedule(now, call);
     }
 
     /// A response to a request of ours.
@@ -226,7 +248,7 @@ impl Shard {
                 self.answer_challenge(now, owner.call, owner.transaction, owner.transaction, out);
                 return;
             }
-            Some(answerable) if !leg.is_released() && matches!(leg.state, LegState::Calling | LegState::Up) => {
+            Some(answerable) if !leg.is_released() && (leg.state == LegState::Calling || leg.has_dialog()) => {
                 sent.progress = Progress::Challenged(Box::new(answerable));
                 if opening {
                     leg.state = LegState::Challenged;
@@ -270,7 +292,7 @@ impl Shard {
         }
         if leg.is_released() && opening {
             self.hang_up(now, call, id, out);
-        } else if leg.state != LegState::Up {
+        } else if !matches!(leg.state, LegState::Accepted | LegState::Up) {
             self.acknowledge_all(now, call, id, out);
         }
     }
@@ -281,7 +303,7 @@ fn admit(actor: &mut Actor, id: LegId, request: &Request, live: bool) -> Result<
     let leg = actor.leg_mut(id).ok_or(Status::CALL_DOES_NOT_EXIST)?;
     let gone = Err(Status::CALL_DOES_NOT_EXIST);
     let open = match leg.state {
-        LegState::Up => true,
+        LegState::Up | LegState::Accepted | LegState::Offered => true,
         LegState::Leaving => matches!(request.method, Method::Bye | Method::Notify),
         LegState::Calling | LegState::Challenged | LegState::Cancelled => leg.dialog.is_some(),
         LegState::Over => live && leg.notifies && request.method == Method::Notify,

@@ -2,7 +2,7 @@
 //! up is cancelled, a 2xx is acknowledged, a confirmed dialog gets its BYE.
 
 use super::actor::{Actor, CallRef, Origin, Phase, Queued};
-use super::leg::{Farewell, LegState, Progress, Purpose, Sent, push_all};
+use super::leg::{Farewell, LegState, Owed, Progress, Purpose, Sent, push_all};
 use super::{Arrival, Output, Owner, Shard, answer};
 use crate::contract::*;
 use crate::history::What;
@@ -43,7 +43,18 @@ impl Shard {
             }
             LegState::Challenged => leg.state = LegState::Over,
             LegState::Up => self.hang_up(now, call, id, out),
+            LegState::Offered => self.turn_down(now, call, id, out),
+            LegState::Accepted => {} // its BYE waits for the ACK
             LegState::Cancelled | LegState::Leaving | LegState::Over => {}
+        }
+    }
+
+    /// Refuses the INVITE of a peer that was to open a leg.
+    fn turn_down(&mut self, now: Time, call: CallRef, id: LegId, out: &mut Vec<Output>) {
+        let Some(actor) = self.actors.get(&call) else { return };
+        let opening = |owed: &&Owed| owed.leg == id && owed.request.method == Method::Invite;
+        if let Some(transaction) = actor.owed.iter().find(opening).map(|owed| owed.id) {
+            self.answer_owed(now, call, transaction, Status::TEMPORARILY_UNAVAILABLE, out);
         }
     }
 

@@ -272,7 +272,7 @@ impl Shard {
             return;
         }
         if let Some(leg) = actor.leg_mut(sent.leg) {
-            let opening = sent.request.method == Method::Invite && leg.state != LegState::Up;
+            let opening = sent.request.method == Method::Invite && leg.is_calling();
             if opening || sent.request.method == Method::Bye {
                 leg.state = LegState::Over;
             }

@@ -5,6 +5,7 @@ mod failover;
 mod late;
 mod limits;
 mod reliable;
+mod replaces;
 mod sessions;
 
 use super::*;

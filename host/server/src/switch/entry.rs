@@ -1,10 +1,10 @@
 //! The way in of messages, the same for all transports: to their shard, unless their source floods us
 //! ([`plugboard_sip::flood`] has the rule).
 
-use super::{Switch, lock};
-use plugboard_calls::shard::CallRef;
+use super::{SHARDS, Switch, lock};
+use plugboard_calls::shard::{CallRef, replaced_tag};
 use plugboard_sip::admit::Refusal;
-use plugboard_sip::message::{HeaderName, Message};
+use plugboard_sip::message::{HeaderName, Message, Method};
 use plugboard_sip::transport::Destination;
 use plugboard_sip::via::BRANCH_COOKIE;
 use std::net::SocketAddr;
@@ -37,7 +37,8 @@ impl Switch {
         lock(&self.floods).is_flooding(self.clock.now(), source.ip())
     }
 
-    /// The shard that a message is for: responses carry it in the branch that we gave, requests in our tag.
+    /// The shard that a message is for: responses carry it in the branch that we gave, requests in our tag, or in that of
+    /// the dialog which they are to replace. The CANCEL of such an INVITE names no tag of ours, so it is looked for.
     fn shard_for_message(&self, message: &Message) -> u8 {
         let call_id = message.headers().get(&HeaderName::CallId).map(|value| value.as_bytes()).unwrap_or_default();
         match message {
@@ -46,7 +47,13 @@ impl Switch {
                 let branch = via.as_ref().and_then(|via| via.branch()).and_then(|b| b.strip_prefix(BRANCH_COOKIE));
                 self.shard_of(branch, call_id)
             }
-            Message::Request(request) => self.shard_of(request.headers.to_tag().as_deref(), call_id),
+            Message::Request(request) => {
+                let tag = request.headers.to_tag().or_else(|| replaced_tag(request));
+                let knows = |index: &u8| lock(&self.shards[usize::from(*index)]).knows_invite_of(request);
+                let lost = tag.is_none() && request.method == Method::Cancel;
+                let found = lost.then(|| (0..SHARDS).find(knows)).flatten();
+                found.unwrap_or_else(|| self.shard_of(tag.as_deref(), call_id))
+            }
         }
     }
 }

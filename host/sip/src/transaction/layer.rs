@@ -101,6 +101,11 @@ impl<U: Copy> Layer<U> {
         self.clients.answered_by(response)
     }
 
+    /// Whether an INVITE is a retransmission, or a CANCEL is about an INVITE that came here.
+    pub fn knows_invite(&self, request: &Request) -> bool {
+        self.servers.knows_invite(request)
+    }
+
     /// Does what is due: retransmits, gives up, forgets. After a long pause each transaction retransmits once, not once
     /// for each time that it missed.
     pub fn poll(&mut self, now: Time, out: &mut Vec<Output<U>>) {

@@ -107,6 +107,12 @@ impl Servers {
         }
     }
 
+    /// Whether this INVITE, or the one that a CANCEL is about, has a transaction.
+    pub(super) fn knows_invite(&self, request: &Request) -> bool {
+        let (Ok(via), Ok(cseq)) = (request.headers.top_via(), request.headers.cseq()) else { return false };
+        ServerKey::of(request, &via, &cseq).is_some_and(|key| self.by_key.contains_key(&key.of_cancelled()))
+    }
+
     /// A new transaction; none when the table is full.
     fn insert(&mut self, now: Time, key: ServerKey, request: &Request, destination: Destination) -> Option<u64> {
         let is_invite = request.method == Method::Invite;

@@ -14,7 +14,7 @@ use plugboard_sip::message::{HeaderName, Message, Method, Request, Response, Sta
 use plugboard_sip::parse::{Limits as ParseLimits, parse_datagram};
 use plugboard_sip::transaction::ClientId;
 use plugboard_sip::transport::Transport;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 pub const CALLS_MAX: usize = 5;
@@ -321,6 +321,20 @@ impl Bench {
 
     /// As [`Bench::stranger`], with something changed.
     pub fn stranger_with(&mut self, method: &str, to_params: &str, change: impl FnOnce(&mut Request)) {
+        let request = self.made_by_stranger(method, to_params, change);
+        self.receive(Message::Request(request));
+    }
+
+    /// A request of someone at another address.
+    pub fn stranger_from(&mut self, remote: SocketAddr, method: &str, change: impl FnOnce(&mut Request)) {
+        let request = self.made_by_stranger(method, "", change);
+        let source = Destination { transport: Transport::Udp, remote, local: 0 };
+        self.shard.receive(self.now, Message::Request(request), source, &mut self.out);
+        self.collect();
+        self.run();
+    }
+
+    fn made_by_stranger(&mut self, method: &str, to_params: &str, change: impl FnOnce(&mut Request)) -> Request {
         let mut request = Request::new(Method::parse(&method.into()).expect("a method"), "sip:x@127.0.0.1");
         request.headers.push(HeaderName::Via, self.via());
         request.headers.push(HeaderName::MaxForwards, "70");
@@ -329,7 +343,7 @@ impl Bench {
         request.headers.push(HeaderName::CallId, "stranger");
         request.headers.push(HeaderName::CSeq, format!("1 {method}"));
         change(&mut request);
-        self.receive(Message::Request(request));
+        request
     }
 
     pub fn end(&mut self, path: &str) -> bool {

@@ -176,6 +176,7 @@ impl<'s> Caller<'s> {
             Mode::Refer => {
                 self.ask("POST", &format!("{path}&sipMethod=REFER&resultCacheTime=10"))?;
                 self.await_status(&path, "the hand-over", |json| outcome(json).is_some())?;
+                self.await_talk()?;
                 self.phones.iter().for_each(Phone::hang_up);
             }
             Mode::Invite => {
@@ -186,10 +187,27 @@ impl<'s> Caller<'s> {
             }
         }
         let status = self.status(&path)?;
+        // The calling phone may hang up as soon as its REFER is accepted.
+        let good = match self.mode {
+            Mode::Refer => [200, 202].as_slice(),
+            Mode::Invite => &[200],
+        };
         match outcome(&status) {
-            Some(200) => Ok(()),
+            Some(code) if good.contains(&code) => Ok(()),
             _ => Err(format!("call {number} ended as {}", status["outcome"])),
         }
+    }
+
+    /// The phones talk to each other, Plugboard has stepped aside.
+    fn await_talk(&self) -> Result<(), String> {
+        let until = Instant::now() + PATIENCE;
+        while self.phones.iter().any(|phone| phone.calls() != 1) {
+            if Instant::now() > until {
+                return Err(format!("the phones of call {} never talked", self.placed));
+            }
+            sleep(LOOK_EVERY);
+        }
+        Ok(())
     }
 
     fn await_status(&mut self, path: &str, what: &str, condition: impl Fn(&Value) -> bool) -> Result<(), String> {

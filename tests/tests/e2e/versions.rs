@@ -95,7 +95,7 @@ fn what_cannot_be_is_refused_in_a_line() {
         assert!(ran.code == 1 && ran.err.contains(why) && ran.err.trim().lines().count() == 1, "{why:?} in {ran:?}");
     };
     let (live, two) = (guest("controller"), guest("version-two"));
-    refused(deploy(&server, &live, &["--percent", "5"]), "it is live already");
+    refused(deploy(&server, &live, &["--percent", "5"]), "is live already");
     refused(deploy(&server, &two, &["--percent", "5", "--migrate"]), "not with a percent");
     refused(deploy(&server, &guest("foreign-import"), &["--percent", "5"]), "import");
     refused(roll_back(&server, &[]), "no version before this one");

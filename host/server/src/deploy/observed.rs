@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 pub(super) struct Observed {
     logic: Arc<dyn Logic>,
     pub(super) health: Health,
-    surroundings: Arc<Surroundings>,
+    surroundings: ArcSwap<Surroundings>,
     is_live: AtomicBool,
     hasher: RandomState,
 }
@@ -32,7 +32,12 @@ pub(super) struct Surroundings {
 impl Observed {
     pub(super) fn new(logic: Arc<dyn Logic>, surroundings: Arc<Surroundings>) -> Arc<Self> {
         let (health, is_live, hasher) = (Health::default(), AtomicBool::new(false), RandomState::new());
-        Arc::new(Self { logic, health, surroundings, is_live, hasher })
+        Arc::new(Self { logic, health, surroundings: ArcSwap::new(surroundings), is_live, hasher })
+    }
+
+    /// It is a version of these from now on.
+    pub(super) fn join(&self, surroundings: Arc<Surroundings>) {
+        self.surroundings.store(surroundings);
     }
 
     /// Says whether it is the live version.
@@ -43,7 +48,7 @@ impl Observed {
     fn failed(&self, what: &str, breakdown: &Breakdown) {
         if !matches!(breakdown, Breakdown::Busy(_)) {
             let call = self.hasher.hash_one(what);
-            self.health.failed(&self.surroundings.policy.load().rollback, call, breakdown);
+            self.health.failed(&self.surroundings.load().policy.load().rollback, call, breakdown);
         }
     }
 }
@@ -76,12 +81,13 @@ impl Logic for Observed {
     }
 
     fn observed(&self, finished: &Finished) {
+        let surroundings = self.surroundings.load();
         match finished.breakdown() {
-            None => self.health.went_well(&self.surroundings.policy.load().rollback),
+            None => self.health.went_well(&surroundings.policy.load().rollback),
             Some(breakdown) => self.failed(finished.context().key.as_str(), breakdown),
         }
         if self.is_live.load(Relaxed)
-            && let Some(shadow) = &*self.surroundings.shadow.load()
+            && let Some(shadow) = &*surroundings.shadow.load()
         {
             shadow.see(self, finished);
         }

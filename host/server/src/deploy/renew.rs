@@ -81,6 +81,9 @@ impl Deployments {
     pub fn make_way(&self, successor: &Deployments) {
         let (old, new, drain) = (self.history(), successor.history(), successor.surroundings.policy.load().drain);
         self.surroundings.shadow.store(None);
+        old.line.last().into_iter().for_each(|version| version.set_live(false));
+        new.line.last().into_iter().for_each(|version| version.set_live(true));
+        old.all().for_each(|version| version.join(successor.surroundings.clone()));
         let goes_on = |version: &Arc<Version>| new.newest().any(|newest| Arc::ptr_eq(newest, version));
         old.newest()
             .filter(|version| !goes_on(version))

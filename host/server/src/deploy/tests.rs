@@ -372,3 +372,21 @@ fn a_version_that_new_calls_left_has_the_time_that_the_operator_gave_it() {
     assert!(one.draining().is_none(), "it is in service again");
     assert!(deployments.list(&always_one).remove(1).draining.is_none(), "calls keep it unless told otherwise");
 }
+
+#[test]
+fn what_is_in_the_shadow_takes_no_call_and_goes_when_it_is_deployed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let deployments = start(folder.path(), "one", None);
+    assert_eq!(deployments.end_shadow().err(), Some(DeployError::NoShadow));
+    assert!(matches!(deployments.put_into_shadow(b"bad"), Err(DeployError::Refused(_))));
+    for component in ["two", "three"] {
+        deployments.put_into_shadow(component.as_bytes()).expect("passes");
+    }
+    assert_eq!(listed(&deployments, &no_calls), ["one live 0", "three shadow 0"]);
+    assert_eq!(taken_by_candidate(&deployments), [] as [usize; 0]);
+    deploy(&deployments, "two").expect("passes");
+    assert_eq!(listed(&deployments, &no_calls), ["two live 0", "three shadow 0", "one retired 0"]);
+    propose(&deployments, "three", 5).expect("passes");
+    assert_eq!(listed(&deployments, &no_calls), ["two live 0", "three candidate 5 % 0", "one retired 0"]);
+    assert!(deployments.shadow().is_none());
+}

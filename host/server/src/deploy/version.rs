@@ -104,6 +104,11 @@ impl Version {
         self.deployed_unix_ms
     }
 
+    /// It is a version of these from now on.
+    pub(super) fn join(&self, surroundings: Arc<Surroundings>) {
+        self.observed.join(surroundings);
+    }
+
     /// Says whether it is the live version.
     pub(super) fn set_live(&self, is_live: bool) {
         self.observed.set_live(is_live);

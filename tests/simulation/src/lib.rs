@@ -5,6 +5,7 @@
 //! SEED=42 cargo test -p plugboard-simulation -- --nocapture one_seed
 //! ```
 
+pub mod habits;
 pub mod native;
 pub mod network;
 pub mod phone;

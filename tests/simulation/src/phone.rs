@@ -1,6 +1,7 @@
 //! A phone with moods: it rings, answers or not, hangs up, holds, follows REFERs, all by seed. Its SIP is the same
 //! transaction layer that the host uses, so that it repeats what the network loses.
 
+use crate::habits::Habits;
 use crate::network::Datagram;
 use bytes::Bytes;
 use plugboard_calls::chance::Chance;
@@ -21,6 +22,8 @@ pub const PLUGBOARD: ([u8; 4], u16) = ([127, 0, 0, 1], 5060);
 
 /// How long a phone rings.
 const RINGS_MAX: Duration = Duration::from_secs(120);
+/// How often a phone refreshes a session that it is to refresh: of 90 s in this world.
+const REFRESH: Duration = Duration::from_secs(40);
 
 /// A phone.
 pub struct Phone {
@@ -41,6 +44,7 @@ struct Dialog {
     tag: String,
     target: Text,
     cseq: u32,
+    habits: Habits,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,10 +59,14 @@ enum State {
 #[derive(Clone, Debug)]
 enum Act {
     Ring,
+    /// Repeats a reliable 180 that no PRACK has come for.
+    RingAgain,
     Answer,
     Refuse(u16),
     HangUp,
     Send(Method),
+    /// Refreshes the session, and will do so again.
+    Refresh,
     Notify(&'static str, bool),
 }
 
@@ -159,6 +167,11 @@ impl Phone {
                 self.respond(now, server, &request, 200, "");
             }
             Method::Refer => self.referred(now, at, server, &request),
+            Method::Prack => {
+                let dialog = &mut self.dialogs[at];
+                dialog.habits.acknowledged(&request, &dialog.invite);
+                self.respond(now, server, &request, 200, "");
+            }
             _ => {
                 let status = if self.one_in(12) { 488 } else { 200 };
                 self.respond(now, server, &request, status, "");
@@ -171,7 +184,8 @@ impl Phone {
         let tag = format!("p{}x{at}", self.address.port());
         let contact = invite.headers.addresses(&HeaderName::Contact).ok().and_then(|all| all.into_iter().next());
         let target = Text::from(contact.map(|contact| contact.uri.to_string()).expect("a Contact in an INVITE"));
-        self.dialogs.push(Dialog { state: State::Ringing, invite, server, tag, target, cseq: 0 });
+        let habits = Habits::new(&invite, &mut self.chance);
+        self.dialogs.push(Dialog { state: State::Ringing, invite, server, tag, target, cseq: 0, habits });
         if !self.one_in(5) {
             self.plan(now, at, 50, Act::Ring);
         }
@@ -207,7 +221,12 @@ impl Phone {
     fn act(&mut self, now: Time, at: usize, act: Act) {
         let state = self.dialogs[at].state;
         match (act, state) {
-            (Act::Ring, State::Ringing) => self.answer_invite(now, at, 180, false),
+            (Act::RingAgain, State::Ringing) if self.dialogs[at].habits.gave_up() => {
+                self.act(now, at, Act::Refuse(504)); // RFC 3262 §3
+            }
+            (Act::RingAgain, State::Ringing) if !self.dialogs[at].habits.waits() => {}
+            (Act::Ring | Act::RingAgain, State::Ringing) => self.answer_invite(now, at, 180, false),
+            (Act::Answer, State::Ringing) if self.dialogs[at].habits.waits() => self.plan(now, at, 1_000, Act::Answer),
             (Act::Answer, State::Ringing) => {
                 self.answer_invite(now, at, 200, true);
                 self.dialogs[at].state = State::Up;
@@ -222,6 +241,12 @@ impl Phone {
                 self.send(now, at, Method::Bye, None);
             }
             (Act::Send(method), State::Up) => self.send(now, at, method, None),
+            (Act::Refresh, State::Up) => {
+                let method = self.dialogs[at].habits.refresh_method();
+                self.send(now, at, method, None);
+                let number = self.number(at);
+                self.agenda.insert((now + REFRESH, number), Act::Refresh);
+            }
             (Act::Notify(body, last), State::Up) => self.send(now, at, Method::Notify, Some((body, last))),
             _ => {} // the dialog has moved on
         }
@@ -256,11 +281,32 @@ impl Phone {
         let status = Status::new(status).expect("a status");
         let mut response = Response::to(request, status, status.default_reason(), tag);
         response.headers.push(HeaderName::Contact, self.contact());
+        self.observe_habits(now, request, &mut response);
         if !body.is_empty() {
             response.headers.push(HeaderName::ContentType, "application/sdp");
             response.body = body.into();
         }
         let _ = self.layer.respond(now, server, response, &mut self.outputs); // over, when it was cancelled
+    }
+
+    /// What the phone's habits put on a response, and make it do next.
+    fn observe_habits(&mut self, now: Time, request: &Request, response: &mut Response) {
+        let call_id = request.headers.get(&HeaderName::CallId);
+        let of_call = |dialog: &Dialog| dialog.invite.headers.get(&HeaderName::CallId) == call_id;
+        let Some(at) = self.dialogs.iter().rposition(of_call) else { return };
+        let habits = &mut self.dialogs[at].habits;
+        if response.status == Status::RINGING && habits.rings_reliably() {
+            if let Some(wait) = habits.ring(response) {
+                let number = self.number(at);
+                self.agenda.insert((now + wait, number), Act::RingAgain);
+            }
+        } else if response.status.is_success() && matches!(request.method, Method::Invite | Method::Update) {
+            let opening = request.headers.to_tag().is_none();
+            if let Some(wait) = habits.answer(request, response).filter(|_| opening) {
+                let number = self.number(at);
+                self.agenda.insert((now + wait, number), Act::Refresh);
+            }
+        }
     }
 
     fn cancelled(&mut self, now: Time, server: ServerId) {
@@ -291,7 +337,8 @@ impl Phone {
 
     fn send(&mut self, now: Time, at: usize, method: Method, notify: Option<(&'static str, bool)>) {
         let contact = self.contact();
-        let body = if method == Method::Invite { self.sdp() } else { String::new() };
+        let offers = method == Method::Invite || (method == Method::Update && self.one_in(2));
+        let body = if offers { self.sdp() } else { String::new() };
         let dialog = &mut self.dialogs[at];
         dialog.cseq += 1;
         let field = |name| dialog.invite.headers.get(&name).cloned().unwrap_or_default();
@@ -302,6 +349,7 @@ impl Phone {
         request.headers.push(HeaderName::CallId, field(HeaderName::CallId));
         request.headers.push(HeaderName::CSeq, format!("{} {method}", dialog.cseq));
         request.headers.push(HeaderName::Contact, contact);
+        dialog.habits.ask(&mut request);
         if let Some((body, last)) = notify {
             request.headers.push(HeaderName::Event, "refer");
             let state = if last { "terminated;reason=noresource" } else { "active;expires=60" };
@@ -320,9 +368,14 @@ impl Phone {
 
     fn plan(&mut self, now: Time, at: usize, within_ms: u64, act: Act) {
         let delay = if within_ms == 0 { 0 } else { self.chance.next_u64() % within_ms };
-        self.acts += 1;
-        let number = (at as u64) << 32 | self.acts;
+        let number = self.number(at);
         self.agenda.insert((now + Duration::from_millis(delay), number), act);
+    }
+
+    /// Tells the acts of dialog `at` apart.
+    fn number(&mut self, at: usize) -> u64 {
+        self.acts += 1;
+        (at as u64) << 32 | self.acts
     }
 
     fn one_in(&mut self, of: u64) -> bool {

@@ -1,7 +1,10 @@
 //! Seed after seed: every leg is released, every request is answered once, every call has one terminal status.
 
+use plugboard_calls::contract::{Event, FailureReason};
 use plugboard_simulation::network::Weather;
 use plugboard_simulation::world::World;
+use std::cell::Cell;
+use std::rc::Rc;
 
 const CLEAR: Weather = Weather { loss: 0, repeat: 0, delay_ms: 20 };
 const STORM: Weather = Weather { loss: 30, repeat: 10, delay_ms: 400 };
@@ -70,4 +73,24 @@ fn one_seed_gives_one_trace() {
     for (weather, trouble) in [(CLEAR, 0), (STORM, 0), (STORM, TROUBLE)] {
         assert_eq!(run(seed, weather, trouble).trace, run(seed, weather, trouble).trace);
     }
+}
+
+/// A run proves nothing of what no phone asked for.
+#[test]
+fn reliable_responses_refreshes_and_ends_of_sessions_happen() {
+    let (mut acknowledged, mut refreshed, ended) = (0, 0, Rc::new(Cell::new(0)));
+    for seed in 0..300 {
+        let mut world = World::new(seed, CLEAR, 0);
+        let counter = ended.clone();
+        world.watch(Box::new(move |record, _| {
+            let expired = matches!(record.event, Event::Failure { reason: FailureReason::SessionExpired, .. });
+            counter.set(counter.get() + u32::from(expired));
+        }));
+        world.run().unwrap_or_else(|wrong| panic!("seed {seed}: {wrong}"));
+        let sent = |method: &str| world.trace.iter().filter(|line| line.contains(method)).count();
+        acknowledged += sent(" 127.0.0.1:5060 -> 127.0.0.1:6000 PRACK ");
+        refreshed += sent(" 127.0.0.1:5060 -> 127.0.0.1:6001 UPDATE ");
+    }
+    let seen = (acknowledged, refreshed, ended.get());
+    assert!(seen.0 > 20 && seen.1 > 2 && seen.2 > 2, "{seen:?}");
 }

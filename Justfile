@@ -35,6 +35,19 @@ lint: guests
     cargo clippy --workspace --all-targets -- -D warnings
     RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
 
+# Measures Plugboard beside Kamailio: CPU per call, latency, memory, share of each stage. --help; tests/bench/README.md
+bench *ARGS: peers bench-peers build
+    @python3 tests/bench/bench.py "$@"
+
+# Times the steps of a call one by one: parse, transaction, one event through the guest, and so on.
+bench-micro *ARGS: guests
+    cargo bench -p plugboard-micro -- "$@"
+
+# Counts the instructions of the same steps and compares them with the committed figures; --write takes the new ones.
+bench-count *ARGS: guests (debian "valgrind:valgrind")
+    cargo build --release -p plugboard-micro --bin count
+    @python3 tests/bench/micro/count.py target/release/count "$@"
+
 # Fuzzes everything that reads SIP, SECONDS for each target; needs a nightly toolchain, and installs cargo-fuzz.
 fuzz SECONDS="60" *TARGETS:
     cargo test --quiet -p plugboard-oracles --test corpora -- --ignored
@@ -50,18 +63,30 @@ bench-neighbours PAIRS="5": build
 
 # Installs sipp and Kamailio (Debian packages) when they are missing.
 [private]
-peers:
+peers: (debian "sipp:sip-tester" "kamailio:kamailio" "curl:curl")
+
+# What the bench wants besides. It does without perf, but then it cannot tell the share of each stage.
+[private]
+bench-peers: (debian "openssl:openssl" "/usr/lib/*/kamailio/modules/tls.so:kamailio-tls-modules")
+    -@command -v perf >/dev/null || "{{ just_executable() }}" debian perf:linux-perf
+
+# Installs Debian packages, each named behind the program, or the file, that it is wanted for, where that is missing.
+[private]
+debian +WANTED:
     #!/bin/sh
     set -eu
     PATH=$PATH:/usr/sbin
     missing=
-    command -v sipp >/dev/null || missing="$missing sip-tester"
-    command -v kamailio >/dev/null || missing="$missing kamailio"
-    command -v curl >/dev/null || missing="$missing curl"
+    for wanted in "$@"; do
+        case $wanted in
+            /*) ls ${wanted%:*} >/dev/null 2>&1 || missing="$missing ${wanted##*:}" ;;
+            *) command -v "${wanted%:*}" >/dev/null || missing="$missing ${wanted##*:}" ;;
+        esac
+    done
     [ -n "$missing" ] || exit 0
     if [ "$(id -u)" = 0 ]; then as_root=; else as_root=sudo; fi
-    echo "installing the SIP peers of the tests:$missing" >&2
+    echo "installing Debian packages:$missing" >&2
     export DEBIAN_FRONTEND=noninteractive
     $as_root apt-get install -qq --yes --no-install-recommends $missing >/dev/null ||
         { $as_root apt-get update -qq && $as_root apt-get install -qq --yes --no-install-recommends $missing >/dev/null; } ||
-        { echo "the tests need these Debian packages, and they could not be installed:$missing" >&2; exit 1; }
+        { echo "these Debian packages are needed, and could not be installed:$missing" >&2; exit 1; }

@@ -1,0 +1,1 @@
+"""The parts of the bench; `bench.py` puts them together."""

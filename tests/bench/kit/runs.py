@@ -1,0 +1,139 @@
+"""One run of one server: at a rate, with calls held, or the search for the highest clean rate."""
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+
+from . import proc
+from .phones import MODES, Phones, setup_ms
+
+DRIVER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "drive.py")
+WARM_CALLS = 200
+# Seconds that still count after the last call, so that clean-up timers do.
+DRAIN_S = 6
+# Seconds to wait for calls that do not end.
+GIVE_UP_S = 12
+
+
+def drive(server, mode, folder, rate, count, first):
+    """Asks for `count` calls, evenly spaced; what the driver reports."""
+    command = [sys.executable, DRIVER, "--rate", str(rate), "--count", str(count), "--first", str(first), "--conns",
+               "8", "--records", os.path.join(folder, "driven.csv")] + server.request(mode)
+    with open(os.path.join(folder, "driver.err"), "w") as errors:
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=errors, stdin=subprocess.DEVNULL)
+    try:
+        return json.loads(done.stdout)
+    except ValueError:
+        raise SystemExit(f"bench: the driver broke; see {folder}/driver.err")
+
+
+def warm_up(server, mode, out):
+    folder = tempfile.mkdtemp(prefix="warm-", dir=out)
+    phones = Phones(mode, server.scenario(mode), folder, WARM_CALLS, hold_ms=0)
+    try:
+        drive(server, mode, folder, 200, WARM_CALLS, 1)
+        phones.wait(5)
+    finally:
+        phones.stop()
+
+
+def at_rate(start, mode, rate, seconds, out, hold_ms=1000, drain_s=DRAIN_S, aside=None):
+    """A fresh server (`start(folder)`), warmed up, then calls at a rate. `aside(server)`: begun with the load, its
+    result is called when the calls have ended."""
+    folder = tempfile.mkdtemp(prefix=f"{mode}-{rate}-", dir=out)
+    count = round(rate * seconds)
+    server = start(folder)
+    phones = None
+    try:
+        warm_up(server, mode, folder)
+        phones = Phones(mode, server.scenario(mode), folder, count, hold_ms=hold_ms, times=drain_s == DRAIN_S)
+        before = proc.cpu(server.pid)
+        end_aside = aside(server) if aside else None
+        driver = drive(server, mode, folder, rate, count, WARM_CALLS + 1)
+        done = phones.wait(GIVE_UP_S + hold_ms / 1000)
+        if end_aside:
+            end_aside()
+        time.sleep(drain_s)
+        alive = server.is_alive()
+        after = proc.cpu(server.pid)
+    finally:
+        if phones:
+            phones.stop()
+        server.stop()
+    used = {key: after[key] - before[key] for key in before}
+    cpu_ms = used["user_ms"] + used["system_ms"]
+    return {
+        "kind": "rate", "server": server.label, "mode": mode, "rate": rate, "asked": count, "completed": done,
+        "failed": count - done, "http_errors": sum(driver["errors"].values()), "errors": driver["errors"],
+        "achieved_rate": driver["achieved_rate"], "died": not alive,
+        "cpu_ms_per_call": round(cpu_ms / done, 4) if done and alive else None,
+        "user_ms_per_call": round(used["user_ms"] / done, 4) if done and alive else None,
+        "cpu_ms_per_message": round(cpu_ms / done / MODES[mode][1], 5) if done and alive else None,
+        "http_ms": driver["http_ms"], "late_ms": driver["late_ms"],
+        "setup_ms": setup_ms(phones, os.path.join(folder, "driven.csv")) if drain_s == DRAIN_S else None,
+        "retransmissions": sum(leg["retransmissions"] for leg in phones.counts()),
+        # Of the whole machine: how busy it was, and what the hypervisor took.
+        "machine_busy_percent": round(used["machine_ms"] / (10 * used["time"] * os.cpu_count()), 1),
+        "steal_percent": round(used["steal_ms"] / (10 * used["time"] * os.cpu_count()), 1),
+    }
+
+
+def held(start, mode, calls, out, rate=400):
+    """Brings calls up and keeps them up: memory for each, and the CPU that they take while nothing happens."""
+    folder = tempfile.mkdtemp(prefix=f"{mode}-held-", dir=out)
+    rest_s = 12
+    up_s = calls / rate
+    hold_ms = round(1000 * (up_s + rest_s + 3))
+    server = start(folder)
+    phones = None
+    try:
+        warm_up(server, mode, folder)
+        time.sleep(6)
+        fresh = proc.pss_kib(server.pid)
+        rings = mode == "refer_bye"  # it never holds an answered call
+        phones = Phones(mode, server.scenario(mode), folder, calls, ring_ms=hold_ms if rings else 0, hold_ms=hold_ms)
+        driver = drive(server, mode, folder, rate, calls, WARM_CALLS + 1)
+        time.sleep(3)  # what belongs to the set-up is over
+        full = proc.pss_kib(server.pid)
+        up = min(leg["up"] for leg in phones.counts())
+        before = proc.cpu(server.pid)
+        time.sleep(rest_s - 4)
+        after = proc.cpu(server.pid)
+        done = phones.wait(GIVE_UP_S + hold_ms / 1000)
+        time.sleep(5)
+        left = proc.pss_kib(server.pid)
+    finally:
+        if phones:
+            phones.stop()
+        server.stop()
+    return {
+        "kind": "held", "server": server.label, "mode": mode, "asked": calls, "held": up, "completed": done,
+        "failed": calls - done, "http_errors": sum(driver["errors"].values()), "http_ms": driver["http_ms"],
+        "kib_per_call": round((full - fresh) / up, 2) if up else None,
+        "pss_mib": {"before": fresh // 1024, "held": full // 1024, "after": left // 1024},
+        "cpu_percent_while_held": round(
+            (after["exact_ms"] - before["exact_ms"]) / (10 * (after["time"] - before["time"])), 3),
+    }
+
+
+def highest_rate(start, mode, out, first=1000, seconds=5, tries=10, fine_percent=8, say=lambda text: None):
+    """The highest rate at which no call fails twice in a row: up by half, then halves the bracket."""
+    rate, good, bad = first, 0, 0
+    for _ in range(tries):
+        clean = True
+        for _ in range(2):
+            run = at_rate(start, mode, rate, seconds, out, drain_s=1)
+            clean = not run["failed"] and not run["http_errors"] and run["achieved_rate"] >= 0.98 * rate
+            say(f"  {run['server']} {mode} at {rate}/s: {'clean' if clean else 'not clean'}")
+            if not clean:
+                break
+        good, bad = (rate, bad) if clean else (good, rate)
+        if not bad:
+            rate = rate * 3 // 2
+            continue
+        if (bad - good) * 100 <= bad * fine_percent:
+            break
+        rate = (good + bad) // 2
+    return {"kind": "highest", "server": run["server"], "mode": mode, "rate": good, "not_clean": bad}

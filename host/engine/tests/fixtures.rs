@@ -18,8 +18,8 @@ macro_rules! tested {
 }
 
 const TESTED: &[(&str, fn())] = tested![
-    answers_twice echo floods foreign_import grows huge_headers huge_state leaves_legs lies loops never_answers panics
-    recurses refuses_migrate traps version_two wasi
+    answers_twice breaks_off echo floods foreign_import grows huge_headers huge_state leaves_legs lies loops never_answers panics
+    panics_in_migrate recurses refuses_migrate traps version_two wasi
 ];
 
 #[test]
@@ -40,6 +40,15 @@ fn answers_twice() {
     assert_eq!(handled.effects("HttpRespond"), 1);
     assert!(handled.says("once") && !handled.says("twice"));
     assert!(handled.logged("Unknown"), "{:?}", handled.log);
+    bench.still_works();
+}
+
+/// What becomes of its call and its leg: `tests/tests/e2e/hostile.rs`.
+#[test]
+fn breaks_off() {
+    let bench = Bench::new("breaks_off");
+    assert_eq!(bench.get("/callcontroller/a").effects("Call"), 1);
+    assert!(get(&bench.version, Some(b""), "/callcontroller/a").says("ended by the host: None"));
     bench.still_works();
 }
 
@@ -178,6 +187,17 @@ fn panics() {
     let bench = Bench::new("panics");
     let handled = bench.get("/callcontroller/a");
     assert!(matches!(handled.breakdown(), Some(Breakdown::Trap(_))), "{handled:?}");
+    bench.still_works();
+}
+
+#[test]
+fn panics_in_migrate() {
+    let bench = Bench::new("panics_in_migrate");
+    assert!(bench.get("/callcontroller/a").says("kept"));
+    for _ in 0..3 {
+        assert!(matches!(bench.version.migrate(1, b"state"), Err(Breakdown::Trap(_))));
+    }
+    assert_eq!(bench.version.stats().instances_dropped, 3);
     bench.still_works();
 }
 

@@ -2,6 +2,7 @@
 
 mod commands;
 mod drain;
+mod flood;
 mod hostile;
 mod inside;
 mod invite;

@@ -53,6 +53,10 @@ impl Shard {
         let status = match (&request.method, &unsupported) {
             _ if tag.is_some() => Status::CALL_DOES_NOT_EXIST,
             (Method::Other(_), _) => Status::NOT_IMPLEMENTED,
+            // These are about a dialog, and there is none (RFC 3261 §15.1.2, RFC 6086 §4.2.2, RFC 6665 §4.1.3).
+            (Method::Bye | Method::Info | Method::Notify | Method::Prack | Method::Update, _) => {
+                Status::CALL_DOES_NOT_EXIST
+            }
             (Method::Options | Method::Invite, Some(unsupported)) => unsupported.status(),
             (Method::Options, None) => Status::OK,
             (Method::Invite, None) if replaced.is_some() => replaced.and_then(Result::err).unwrap_or(Status::NOT_FOUND),

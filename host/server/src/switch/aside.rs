@@ -1,5 +1,5 @@
-//! Guests that take long, on threads of their own. They get a processor when nobody else wants it: what others wait
-//! for, the sockets, the requests, the guests of other tenants, is done meanwhile as if they were not there.
+//! Guests that take long, on threads of their own and of low priority: what others wait for, the sockets, the requests,
+//! the guests of other tenants, comes first.
 //!
 //! Such a thread runs the guest and nothing else. The locks that others wait for are taken by threads of the usual
 //! priority: one of low priority that was put off while holding a lock would put everybody off.
@@ -14,9 +14,9 @@ use std::sync::{Arc, mpsc};
 use std::thread::Builder;
 use std::time::{Duration, Instant};
 
-/// The niceness of these threads: the most there is. Such a thread gets a seventieth of a processor that others use to
-/// the full.
-const NICENESS: i32 = 19;
+/// The niceness of these threads. Beside one of the usual priority such a thread gets a tenth of a processor: little
+/// enough for the others, and enough for a guest that takes long and means no harm to go on when the machine is busy.
+const NICENESS: i32 = 10;
 
 impl Switch {
     /// Runs a job aside, and then goes on with its call on a thread of the usual priority. The tenant's turn is taken

@@ -15,6 +15,7 @@ pub struct Scenario<'a> {
     place: &'a Place,
     name: String,
     address: SocketAddr,
+    calls: u32,
     arguments: Vec<String>,
 }
 
@@ -32,7 +33,7 @@ pub struct Phone {
 impl Place {
     /// A phone that will play `tests/sipp/{name}.xml` on a port of its own.
     pub fn phone(&self, name: &str) -> Scenario<'_> {
-        Scenario { place: self, name: name.to_owned(), address: self.port(), arguments: Vec::new() }
+        Scenario { place: self, name: name.to_owned(), address: self.port(), calls: 1, arguments: Vec::new() }
     }
 }
 
@@ -40,6 +41,12 @@ impl Scenario<'_> {
     /// Plays on this address instead.
     pub fn at(mut self, address: SocketAddr) -> Self {
         self.address = address;
+        self
+    }
+
+    /// Plays it for this many calls, one after another or at once, instead of one.
+    pub fn calls(mut self, calls: u32) -> Self {
+        self.calls = calls;
         self
     }
 
@@ -77,7 +84,7 @@ impl Scenario<'_> {
         command.args(["-i", &self.address.ip().to_string(), "-p", &self.address.port().to_string(), "-bind_local"]);
         command.args([
             "-m",
-            "1",
+            &self.calls.to_string(),
             "-nostdin",
             "-default_behaviors",
             "abortunexp,pingreply",

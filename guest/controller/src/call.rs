@@ -2,8 +2,8 @@
 
 use plugboard_sdk::status::Status;
 use plugboard_sdk::{
-    EndingReason, Event, FailureReason, Fault, IncomingAck, IncomingCancel, IncomingRequest, IncomingResponse, Level,
-    RequestFailure, StageError, codec,
+    EndingReason, Event, FailureReason, Fault, IncomingAck, IncomingCancel, IncomingReplacement, IncomingRequest,
+    IncomingResponse, Level, RequestFailure, StageError, codec,
 };
 use serde::{Deserialize, Serialize};
 
@@ -50,6 +50,7 @@ impl Call {
             legs: Vec::new(),
             history: Default::default(),
             transfers: Vec::new(),
+            fallbacks: Vec::new(),
             outcome: None,
         };
         let progress = match record.mode {
@@ -67,8 +68,7 @@ impl Call {
             Event::Request(request) => self = self.request(desk, &request),
             Event::Ack(ack) => self.ack(desk, &ack),
             Event::Cancel(cancel) => self.cancel(desk, &cancel),
-            // Left without an answer: the host refuses it.
-            Event::Replacement(_) => desk.host.log(Level::Info, "a phone that wants to replace another was refused"),
+            Event::Replacement(replacement) => self.replacement(desk, &replacement),
             Event::Timer(name) => match Timer::named(&name) {
                 Some(Timer::Linger) => return self.finish(desk, key).map(|()| None),
                 Some(timer) => self = self.timer(desk, timer),
@@ -163,7 +163,10 @@ impl Call {
         self.record.note_response(desk.now, response);
         let Self { mut record, progress } = self;
         let next = match progress {
-            Progress::Refer(refer) => refer.response(desk, &mut record, response).map(Progress::Refer),
+            Progress::Refer(refer) => match refer.refused_by(response).filter(|_| may_fall_back(desk)) {
+                Some(leg) => Invite::instead_of_refer(desk, &mut record, leg, response).map(Progress::Invite),
+                None => refer.response(desk, &mut record, response).map(Progress::Refer),
+            },
             Progress::Invite(invite) => invite.response(desk, &mut record, response).map(Progress::Invite),
             Progress::Closing => Next::On(Progress::Closing),
         };
@@ -199,6 +202,13 @@ impl Call {
             }
         };
         Self::after(desk, record, next)
+    }
+
+    /// A phone that wants to replace another. Where two do not talk it gets no answer, and the host refuses it.
+    fn replacement(&mut self, desk: &mut Desk<'_>, replacement: &IncomingReplacement) {
+        if let Progress::Invite(invite) = &mut self.progress {
+            invite.replacement(desk, &mut self.record, replacement);
+        }
     }
 
     fn ack(&mut self, desk: &mut Desk<'_>, ack: &IncomingAck) {
@@ -266,6 +276,11 @@ impl Call {
         self.progress = Progress::Closing;
         self
     }
+}
+
+/// Whether the operator lets a call go on in INVITE mode whose phone refuses to be referred: `refer_fallback`.
+fn may_fall_back(desk: &Desk<'_>) -> bool {
+    desk.host.setting("refer_fallback").as_deref() == Some("invite")
 }
 
 /// A request of a phone whose leg is over or on its way out, or was of an earlier call under this key: a BYE may have

@@ -25,8 +25,18 @@ struct Forward {
     received: u32,
     to: u32,
     sent: Sent,
-    invite: bool,
+    kind: Kind,
     expects: Expects,
+}
+
+/// What was received, and what was made of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+enum Kind {
+    /// An INVITE.
+    Invite,
+    /// An UPDATE that became an INVITE, because the other phone takes no UPDATE (RFC 3311 §4).
+    UpdateAsInvite,
+    Other,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,14 +76,20 @@ impl Forwards {
         let described = negotiates(&request.method) && carries_sdp(&request.headers, &request.body);
         let offered = described.then(|| sdp::media_count(&request.body));
         let body = carry(record, from, to, described, None, &request.body);
-        match desk.request(to, &request.method, end_to_end(&request.headers), body) {
+        let updates = record.leg(to).is_some_and(|leg| leg.takes_updates);
+        let kind = match request.method.as_str() {
+            "INVITE" => Kind::Invite,
+            "UPDATE" if described && !updates => Kind::UpdateAsInvite,
+            _ => Kind::Other,
+        };
+        let method = if kind == Kind::UpdateAsInvite { "INVITE" } else { &request.method };
+        match desk.request(to, method, end_to_end(&request.headers), body) {
             Ok(sent) => {
-                let invite = request.method == "INVITE";
-                if invite {
+                if kind.is_invite() {
                     desk.set(Timer::Forward, INVITE_MS);
                 }
                 let expects = Expects::Response { offered };
-                self.0.push(Forward { from, received, to, sent, invite, expects });
+                self.0.push(Forward { from, received, to, sent, kind, expects });
             }
             Err(error) => {
                 if let (Some(leg), Some(before)) = (record.leg_mut(to), before) {
@@ -90,17 +106,23 @@ impl Forwards {
         let forward = &mut self.0[at];
         let Expects::Response { offered } = forward.expects else { return Forwarded::Done };
         let provisional = response.status < 200;
-        if response.status == 100 || (provisional && !forward.invite) || forward.sent.authorize(desk, response) {
+        if response.status == 100
+            || (provisional && forward.kind != Kind::Invite)
+            || forward.sent.authorize(desk, response)
+        {
             return Forwarded::Done;
         }
         // What comes with a refusal is what the phone could have taken, not its session.
         let described =
             response.status < 300 && negotiates(&response.method) && carries_sdp(&response.headers, &response.body);
         let (from, received, to) = (forward.from, forward.received, forward.to);
-        if forward.invite && !provisional {
+        if forward.kind.is_invite() && !provisional {
             desk.clear(Timer::Forward);
         }
-        if forward.invite && (200..300).contains(&response.status) {
+        if forward.kind == Kind::UpdateAsInvite && (200..300).contains(&response.status) {
+            desk.ack(response.transaction.value, Vec::new(), Vec::new());
+        }
+        if forward.kind == Kind::Invite && (200..300).contains(&response.status) {
             let count = sdp::media_count(&response.body);
             forward.expects = Expects::Ack { offered: (offered.is_none() && described).then_some(count) };
         } else if !provisional {
@@ -115,8 +137,8 @@ impl Forwards {
     /// No answer will come.
     pub fn failure(&mut self, desk: &mut Desk<'_>, failure: &RequestFailure) -> Forwarded {
         let Some(at) = self.position(failure.transaction.value) else { return Forwarded::NotOurs };
-        let Forward { received, to, invite, .. } = self.0.remove(at);
-        if invite {
+        let Forward { received, to, kind, .. } = self.0.remove(at);
+        if kind.is_invite() {
             desk.clear(Timer::Forward);
         }
         let status = Status::of_failure(failure.reason);
@@ -147,15 +169,21 @@ impl Forwards {
 
     /// The INVITE under way has waited too long.
     pub fn timed_out(&mut self, desk: &mut Desk<'_>) {
-        if let Some(forward) = self.0.iter().find(|forward| forward.invite && forward.pending()) {
+        if let Some(forward) = self.0.iter().find(|forward| forward.kind.is_invite() && forward.pending()) {
             desk.cancel(forward.sent.transaction);
         }
     }
 
     /// Whether an INVITE is under way, not acknowledged yet; the leg that it waits for to be answered, if it still does.
     pub fn invite(&self) -> Option<Option<u32>> {
-        let invite = self.0.iter().find(|forward| forward.invite)?;
+        let invite = self.0.iter().find(|forward| forward.kind.is_invite())?;
         Some(invite.pending().then_some(invite.from))
+    }
+
+    /// Whether a received INVITE was accepted and wants its ACK; none when it is over.
+    pub fn accepted(&self, received: u32) -> Option<bool> {
+        let forward = self.0.iter().find(|forward| forward.received == received)?;
+        Some(!forward.pending())
     }
 
     /// Answers what comes from or goes to a leg that is about to be released.
@@ -174,6 +202,13 @@ impl Forwards {
 
     fn position(&self, transaction: u32) -> Option<usize> {
         self.0.iter().position(|forward| forward.sent.transaction == transaction)
+    }
+}
+
+impl Kind {
+    /// Whether it went on as an INVITE.
+    fn is_invite(self) -> bool {
+        self != Self::Other
     }
 }
 

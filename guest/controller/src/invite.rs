@@ -2,15 +2,18 @@
 //! without offer, and both are joined; the controller stays in the path ([`crate::up`]).
 
 use plugboard_sdk::status::Status;
-use plugboard_sdk::{IncomingAck, IncomingCancel, IncomingRequest, IncomingResponse, RequestFailure, StageError};
+use plugboard_sdk::{
+    IncomingAck, IncomingCancel, IncomingReplacement, IncomingRequest, IncomingResponse, RequestFailure, StageError,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::desk::{Desk, Timer};
+use crate::early::Early;
 use crate::join::{JOIN_MS, Join, Joined};
-use crate::local;
+use crate::local::{self, carries_sdp};
 use crate::phase::{Ending, Next};
-use crate::record::{EndedBy, Outcome, Party, Record, Role};
-use crate::ring::{Ring, Ringing};
+use crate::record::{EndedBy, Fallback, Mode, Outcome, Party, Record, Role};
+use crate::ring::{Callee, FirstOffer, Ring, Ringing};
 use crate::up::Up;
 
 /// An INVITE-mode call, by what it waits for.
@@ -22,6 +25,8 @@ pub(crate) enum Invite {
     ExpectCalled { calling: u32, ringing: Ringing },
     /// The calling phone's answer to that offer.
     Joining(Join),
+    /// As [`Self::ExpectCalled`] and [`Self::Joining`], when the calling phone made the first offer.
+    Early(Early),
     /// Both talk: whatever either wants next.
     Up(Up),
 }
@@ -38,17 +43,36 @@ impl Invite {
     /// Calls the calling party.
     pub fn start(desk: &mut Desk<'_>, record: &mut Record) -> Result<Self, StageError> {
         let calling = record.calling.clone();
-        let ringing = Ringing::start(desk, record, Role::Calling, &calling)?;
+        let early = desk.host.setting("early_media").as_deref() == Some("true");
+        let first = if early { FirstOffer::Theirs } else { FirstOffer::NoMedia };
+        let ringing = Ringing::start(desk, record, Callee::new(Role::Calling, &calling, first))?;
         desk.set(Timer::Phase, u64::from(record.options.ring_seconds) * 1000);
         Ok(Self::ExpectCalling(ringing))
+    }
+
+    /// Goes on with a call whose phone refused to be referred.
+    pub fn instead_of_refer(
+        desk: &mut Desk<'_>,
+        record: &mut Record,
+        calling: u32,
+        refusal: &IncomingResponse,
+    ) -> Next<Self> {
+        record.mode = Mode::Invite;
+        let because = Status::with_reason(refusal.status, &refusal.reason);
+        record.note_fallback(desk.now, Fallback::InviteMode, because);
+        call_called(desk, record, calling)
     }
 
     pub fn response(self, desk: &mut Desk<'_>, record: &mut Record, response: &IncomingResponse) -> Next<Self> {
         match self {
             Self::ExpectCalling(ringing) => {
-                let ring = ringing.response(desk, record, response);
-                calling_rang(ring, desk, record)
+                let early = ringing.expects_offer() && carries_sdp(&response.headers, &response.body);
+                match ringing.response(desk, record, response) {
+                    Ring::Answered(calling) if early => Early::start(desk, record, calling, &response.body),
+                    ring => calling_rang(ring, desk, record),
+                }
             }
+            Self::Early(early) => early.response(desk, record, response),
             Self::ExpectCalled { calling, ringing } => match ringing.response(desk, record, response) {
                 Ring::Rings(ringing) => Next::On(Self::ExpectCalled { calling, ringing }),
                 Ring::Failed(status) => Next::end(Outcome::new(status, EndedBy::Called)),
@@ -69,6 +93,7 @@ impl Invite {
     pub fn failure(self, desk: &mut Desk<'_>, record: &mut Record, failure: &RequestFailure) -> Next<Self> {
         match self {
             Self::ExpectCalling(ringing) => calling_rang(ringing.failure(failure), desk, record),
+            Self::Early(early) => early.failure(desk, record, failure),
             Self::ExpectCalled { calling, ringing } => match ringing.failure(failure) {
                 Ring::Failed(status) => Next::end(Outcome::new(status, EndedBy::Called)),
                 Ring::Rings(ringing) => Next::On(Self::ExpectCalled { calling, ringing }),
@@ -85,6 +110,7 @@ impl Invite {
     pub fn request(self, desk: &mut Desk<'_>, record: &mut Record, request: &IncomingRequest) -> Next<Self> {
         match self {
             Self::Up(up) => up.request(desk, record, request).map(Self::Up),
+            Self::Early(early) => early.request(desk, record, request),
             _ if request.method == "BYE" => hung_up(desk, record, request),
             Self::Joining(join) if request.method == "INVITE" => {
                 // RFC 3261 §14.2: ours is in progress. While it waits for its retry, the phone that sent the 491 is
@@ -111,6 +137,8 @@ impl Invite {
                 let (calling, called) = (join.answerer(), join.offerer());
                 joined(join.retry(desk, record, false), calling, called, desk)
             }
+            (Self::Early(early), Timer::Retry) => early.retry(desk, record),
+            (Self::Early(early), Timer::Phase) => early.timed_out(),
             (Self::ExpectCalling(_), Timer::Phase) => late("No answer from the calling party"),
             (Self::ExpectCalled { .. }, Timer::Phase) => late("No answer from the called party"),
             (Self::Joining(_), Timer::Phase) => late("The calling party did not take the session"),
@@ -121,6 +149,12 @@ impl Invite {
     pub fn ack(&mut self, desk: &mut Desk<'_>, record: &mut Record, ack: &IncomingAck) {
         if let Self::Up(up) = self {
             up.ack(desk, record, ack);
+        }
+    }
+
+    pub fn replacement(&mut self, desk: &mut Desk<'_>, record: &mut Record, replacement: &IncomingReplacement) {
+        if let Self::Up(up) = self {
+            up.replacement(desk, record, replacement);
         }
     }
 
@@ -140,7 +174,7 @@ impl Invite {
     ) -> Result<(), NoTransfer> {
         match self {
             Self::Up(up) => up.transfer(desk, record, target, ring_seconds),
-            Self::ExpectCalling(_) | Self::ExpectCalled { .. } | Self::Joining(_) => Err(NoTransfer::NotUp),
+            _ => Err(NoTransfer::NotUp),
         }
     }
 
@@ -152,7 +186,7 @@ impl Invite {
     pub fn owed(&self) -> Vec<u32> {
         match self {
             Self::Up(up) => up.owed(),
-            Self::ExpectCalling(_) | Self::ExpectCalled { .. } | Self::Joining(_) => Vec::new(),
+            _ => Vec::new(),
         }
     }
 
@@ -162,6 +196,7 @@ impl Invite {
             Self::ExpectCalling(_) => "calling",
             Self::ExpectCalled { .. } => "called",
             Self::Joining(_) => "joining",
+            Self::Early(early) => early.phase(),
             Self::Up(up) if up.is_transferring() => "transferring",
             Self::Up(_) => "up",
         }
@@ -175,12 +210,16 @@ fn calling_rang(ring: Ring, desk: &mut Desk<'_>, record: &mut Record) -> Next<In
         Ring::Answered(answered) => answered,
     };
     desk.ack(answered.invite, Vec::new(), Vec::new());
+    call_called(desk, record, answered.leg)
+}
+
+fn call_called(desk: &mut Desk<'_>, record: &mut Record, calling: u32) -> Next<Invite> {
     let called = record.called.clone();
-    match Ringing::start(desk, record, Role::Called, &called) {
+    match Ringing::start(desk, record, Callee::new(Role::Called, &called, FirstOffer::Theirs)) {
         Err(_) => Next::end(Outcome::new(Status::new(503), EndedBy::Host)),
         Ok(ringing) => {
             desk.set(Timer::Phase, u64::from(record.options.ring_seconds) * 1000);
-            Next::On(Invite::ExpectCalled { calling: answered.leg, ringing })
+            Next::On(Invite::ExpectCalled { calling, ringing })
         }
     }
 }
@@ -189,12 +228,12 @@ fn joined(joined: Joined, calling: u32, called: u32, desk: &mut Desk<'_>) -> Nex
     match joined {
         Joined::Pending(join) => Next::On(Invite::Joining(join)),
         Joined::Failed { status, .. } => Next::end(Outcome::new(status, EndedBy::Calling)),
-        Joined::Done => Next::On(Invite::Up(Up::start(desk, calling, called))),
+        Joined::Done { .. } => Next::On(Invite::Up(Up::start(desk, calling, called))),
     }
 }
 
 /// A phone hung up before both were joined.
-fn hung_up(desk: &mut Desk<'_>, record: &mut Record, bye: &IncomingRequest) -> Next<Invite> {
+pub(crate) fn hung_up(desk: &mut Desk<'_>, record: &mut Record, bye: &IncomingRequest) -> Next<Invite> {
     desk.answer(bye.transaction.value, 200);
     let mut ended_by = EndedBy::Calling;
     if let Some(leg) = record.leg_mut(bye.leg.value) {

@@ -1,5 +1,5 @@
 //! Connects two legs (RFC 3725 §4.4): one has sent an offer in its 2xx, which waits for its ACK; the other is re-INVITEd
-//! with that offer, and its answer goes into the ACK.
+//! with that offer, and its answer goes into the ACK. Or both have what they need of one, and the other is told.
 
 use plugboard_sdk::sdp;
 use plugboard_sdk::status::Status;
@@ -14,13 +14,21 @@ use crate::ring::Answered;
 /// Two legs on their way to each other.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Join {
-    /// Whose 2xx wants an ACK.
     offerer: u32,
-    invite: u32,
     description: Vec<u8>,
+    then: Then,
     answerer: u32,
     reinvite: Reinvite,
     tries: u8,
+}
+
+/// What the answer is for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+enum Then {
+    /// It goes into the ACK of this INVITE.
+    Acknowledge { invite: u32 },
+    /// It should agree with this, which the offerer believes already.
+    Compare { believed: Vec<u8> },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,7 +41,10 @@ enum Reinvite {
 /// What an event made of it.
 pub(crate) enum Joined {
     Pending(Join),
-    Done,
+    Done {
+        /// The offerer believes something else of where media goes.
+        apart: bool,
+    },
     /// The legs are as they were; when `moved`, the answerer has taken the new session and cannot use it.
     Failed {
         status: Status,
@@ -62,13 +73,33 @@ impl Join {
         }
         let join = Self {
             offerer: offerer.leg,
-            invite: offerer.invite,
             description: response.body.clone(),
+            then: Then::Acknowledge { invite: offerer.invite },
             answerer,
             reinvite: Reinvite::Waiting,
             tries: 0,
         };
         join.attempt(desk, record, blocked)
+    }
+
+    /// Tells `answerer` what the other leg answered to an offer that was its own, `believed`, more or less.
+    pub fn tell(
+        desk: &mut Desk<'_>,
+        record: &mut Record,
+        other: u32,
+        description: &[u8],
+        answerer: u32,
+        believed: &[u8],
+    ) -> Joined {
+        let join = Self {
+            offerer: other,
+            description: description.to_vec(),
+            then: Then::Compare { believed: believed.to_vec() },
+            answerer,
+            reinvite: Reinvite::Waiting,
+            tries: 0,
+        };
+        join.attempt(desk, record, false)
     }
 
     /// The retry timer went off.
@@ -105,7 +136,12 @@ impl Join {
         }
     }
 
-    /// The leg whose 2xx waits.
+    /// What is brought over.
+    pub fn description(&self) -> &[u8] {
+        &self.description
+    }
+
+    /// The leg whose description is brought over.
     pub fn offerer(&self) -> u32 {
         self.offerer
     }
@@ -164,10 +200,16 @@ impl Join {
         if let Some(leg) = record.leg_mut(self.answerer) {
             leg.session.heard(&response.body);
         }
-        let Some(leg) = record.leg_mut(self.offerer) else { return Joined::failed(Status::new(481)) };
-        let answer = leg.session.answer(&response.body, sdp::media_count(&self.description));
-        desk.ack(self.invite, vec![header("Content-Type", sdp::CONTENT_TYPE)], answer);
-        Joined::Done
+        let apart = match self.then {
+            Then::Compare { believed } => !sdp::same_places(&believed, &response.body),
+            Then::Acknowledge { invite } => {
+                let Some(leg) = record.leg_mut(self.offerer) else { return Joined::failed(Status::new(481)) };
+                let answer = leg.session.answer(&response.body, sdp::media_count(&self.description));
+                desk.ack(invite, vec![header("Content-Type", sdp::CONTENT_TYPE)], answer);
+                false
+            }
+        };
+        Joined::Done { apart }
     }
 }
 

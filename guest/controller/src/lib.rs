@@ -5,21 +5,25 @@
 //!
 //! - `route`, `params`, `http`: what a client may ask, and the answers;
 //! - `call`: one call, its record and its phase; `record`: what is known of it; `report`: how that is shown;
-//! - `refer`: REFER mode; `invite`: INVITE mode until both phones are joined; `up`, `forward`, `transfer`: afterwards;
+//! - `refer`: REFER mode; `invite`, `early`: INVITE mode until both phones are joined; `up`, `forward`, `transfer`, `moving`: afterwards;
+//! - `referral`: a phone that asks for a transfer itself;
 //! - `ring`: an INVITE that opens a leg; `join`: a re-INVITE that connects two; `local`: requests nobody else is there for;
 //! - `desk`: what a phase works with during one event; `phase`: what it becomes.
 
 mod call;
 mod desk;
+mod early;
 mod forward;
 mod http;
 mod invite;
 mod join;
 mod local;
+mod moving;
 mod params;
 mod phase;
 mod record;
 mod refer;
+mod referral;
 mod report;
 mod ring;
 mod route;
@@ -38,7 +42,7 @@ use plugboard_sdk::{
 pub struct CallController;
 
 /// The encoding of the state and of the records in the cache.
-const SCHEMA: u32 = 1;
+const SCHEMA: u32 = 2;
 
 /// A call in progress. Opaque: it means something to this controller only.
 #[derive(Debug, serde::Serialize, serde::Deserialize)]

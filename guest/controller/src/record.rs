@@ -6,6 +6,8 @@ use plugboard_sdk::status::{History, Line, Method, NOTIFY_BYTES_MAX, Status, Wha
 use plugboard_sdk::{EndingReason, IncomingResponse, RequestFailure, Started};
 use serde::{Deserialize, Serialize};
 
+use crate::ring::FirstOffer;
+
 /// Everything that is reported of a call.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Record {
@@ -20,6 +22,8 @@ pub(crate) struct Record {
     pub legs: Vec<Leg>,
     pub history: History,
     pub transfers: Vec<Transfer>,
+    /// What did not go as it was to: three at most.
+    pub fallbacks: Vec<Fallen>,
     pub outcome: Option<Outcome>,
 }
 
@@ -73,6 +77,8 @@ pub(crate) struct Leg {
     pub status: Option<Status>,
     /// What the phone was told of its session.
     pub session: Session,
+    /// It takes UPDATE (RFC 3311).
+    pub takes_updates: bool,
 }
 
 /// Whom a leg goes to.
@@ -98,13 +104,47 @@ pub(crate) enum LegState {
     Over,
 }
 
-/// One `action=transfer`.
+/// One transfer.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Transfer {
     pub target: Party,
+    pub asked_by: AskedBy,
+    /// The target is to take the place of a call that it is in already (RFC 3891).
+    pub attended: bool,
     pub started_ms: u64,
     /// None while it is under way. 200: the call is with the target.
     pub outcome: Option<Status>,
+}
+
+/// Something that a phone refused, and what was done instead.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Fallen {
+    pub timestamp_ms: u64,
+    pub to: Fallback,
+    /// What the phone said.
+    pub because: Status,
+}
+
+/// What was done instead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Fallback {
+    /// It refused a REFER: the call went on in INVITE mode.
+    InviteMode,
+    /// It would not make the first offer: it got one without media.
+    NoMediaOffer,
+    /// It refused a first offer without media: it got one on hold.
+    HeldOffer,
+}
+
+/// Who asked for a transfer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum AskedBy {
+    /// An HTTP request: `action=transfer`.
+    Request,
+    /// A REFER of the calling party, or of whoever has taken its place.
+    Calling,
+    /// A REFER of the called party.
+    Called,
 }
 
 /// The one terminal status of a call.
@@ -129,6 +169,13 @@ pub(crate) enum EndedBy {
     Timeout,
     /// The host.
     Host,
+}
+
+impl Fallback {
+    /// Another first offer.
+    pub fn offer(first: &FirstOffer) -> Self {
+        if *first == FirstOffer::Held { Self::HeldOffer } else { Self::NoMediaOffer }
+    }
 }
 
 impl Outcome {
@@ -162,7 +209,24 @@ impl Record {
     /// Adds a leg that was just called.
     pub fn begin_leg(&mut self, started: &Started, role: Role, party: Party, session: Session) {
         let (id, call_id) = (started.leg.value, started.call_id.clone());
-        self.legs.push(Leg { id, role, party, call_id, state: LegState::Calling, status: None, session });
+        self.legs.push(Leg {
+            id,
+            role,
+            party,
+            call_id,
+            state: LegState::Calling,
+            status: None,
+            session,
+            takes_updates: false,
+        });
+    }
+
+    /// Adds a leg that a phone opened, in place of another one.
+    pub fn begin_replacement(&mut self, id: u32, replaced: u32, party: Party) {
+        let role = self.leg(replaced).map_or(Role::Target, |leg| leg.role);
+        let (state, session) = (LegState::Ringing, Session::default());
+        let call_id = String::new();
+        self.legs.push(Leg { id, role, party, call_id, state, status: None, session, takes_updates: false });
     }
 
     /// Notes a response: its line, and what it means for its leg.
@@ -185,6 +249,16 @@ impl Record {
             _ => return,
         };
         self.history.push(Line { timestamp_ms: now, leg: id, what: What::Response { method, status } });
+    }
+
+    /// Notes what was done instead of what a phone refused.
+    pub fn note_fallback(&mut self, now: u64, to: Fallback, because: Status) {
+        self.fallbacks.push(Fallen { timestamp_ms: now, to, because });
+    }
+
+    /// Whether the call went over from REFER mode to INVITE mode.
+    pub fn changed_mode(&self) -> bool {
+        self.fallbacks.iter().any(|fallen| fallen.to == Fallback::InviteMode)
     }
 
     /// Notes the body of a NOTIFY as it came, but for the line end behind it.
@@ -216,6 +290,11 @@ impl Record {
     /// Whether nothing is left of any leg.
     pub fn all_over(&self) -> bool {
         self.legs.iter().all(|leg| leg.state == LegState::Over)
+    }
+
+    /// How the latest transfer ended; none while it is under way.
+    pub fn transfer_outcome(&self) -> Option<&Status> {
+        self.transfers.last()?.outcome.as_ref()
     }
 
     /// Notes how the transfer that is under way ended.

@@ -9,7 +9,7 @@ use crate::desk::{Desk, Sent, Timer};
 use crate::local;
 use crate::phase::Next;
 use crate::record::{EndedBy, Outcome, Party, Record, Role};
-use crate::ring::{Answered, Ring, Ringing};
+use crate::ring::{Answered, Callee, FirstOffer, Ring, Ringing};
 
 /// A REFER-mode call, by what it waits for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,7 +30,8 @@ impl Refer {
     /// Calls the calling party.
     pub fn start(desk: &mut Desk<'_>, record: &mut Record) -> Result<Self, StageError> {
         let calling = record.calling.clone();
-        let ringing = Ringing::start(desk, record, Role::Calling, &calling)?;
+        let callee = Callee::new(Role::Calling, &calling, FirstOffer::Held);
+        let ringing = Ringing::start(desk, record, callee)?;
         desk.set(Timer::Phase, u64::from(record.options.ring_seconds) * 1000);
         Ok(Self::ExpectAnswer(ringing))
     }
@@ -69,6 +70,18 @@ impl Refer {
         }
     }
 
+    /// The leg of the phone, when this is how it says that it will not be referred.
+    pub fn refused_by(&self, response: &IncomingResponse) -> Option<u32> {
+        match self {
+            Self::ExpectReferResponse { leg, refer, notified: false }
+                if refer.transaction == response.transaction.value && matches!(response.status, 405 | 501 | 603) =>
+            {
+                Some(*leg)
+            }
+            _ => None,
+        }
+    }
+
     /// The phase has lasted too long.
     pub fn timed_out(self) -> Next<Self> {
         let phrase = match self {
@@ -88,7 +101,6 @@ impl Refer {
                 match desk.request(leg, "REFER", refer_headers(record), Vec::new()) {
                     Err(_) => Next::end(Outcome::new(Status::new(503), EndedBy::Host)),
                     Ok(refer) => {
-                        record.options.confpin = None;
                         desk.set(Timer::Phase, NOTIFY_MS);
                         Next::On(Self::ExpectReferResponse { leg, refer, notified: false })
                     }
@@ -102,12 +114,13 @@ impl Refer {
         mut refer: Sent,
         notified: bool,
         desk: &mut Desk<'_>,
-        record: &Record,
+        record: &mut Record,
         response: &IncomingResponse,
     ) -> Next<Self> {
         match response.status {
             ..200 => Next::On(Self::ExpectReferResponse { leg, refer, notified }),
             200..300 => {
+                record.options.confpin = None;
                 desk.set(Timer::Phase, if notified { called_ring_ms(record) } else { NOTIFY_MS });
                 Next::On(Self::ExpectNotify { leg })
             }

@@ -6,7 +6,7 @@ use plugboard_sdk::status::{Line, Status};
 use plugboard_sdk::xml::Document;
 use plugboard_sdk::{Fault, Header, HttpRequest, HttpResponse, header, headers, json};
 
-use crate::record::{EndedBy, Leg, LegState, Mode, Outcome, Record, Role, Transfer};
+use crate::record::{AskedBy, EndedBy, Fallback, Fallen, Leg, LegState, Mode, Outcome, Record, Role, Transfer};
 
 /// The namespace of both XML forms.
 const NAMESPACE: &str = "http://www.sipfoundry.org/sipX/schema/xml/call-status-00-00";
@@ -51,7 +51,8 @@ fn thousandths(quality: &str) -> Option<u32> {
 
 fn as_xml(record: Option<&Record>) -> Vec<u8> {
     match record {
-        Some(record) if record.mode == Mode::Invite => dialogs(record),
+        // Who asked for REFER mode gets its form, whatever came of it.
+        Some(record) if record.mode == Mode::Invite && !record.changed_mode() => dialogs(record),
         record => status_lines(record),
     }
 }
@@ -141,6 +142,7 @@ fn as_json(record: Option<&Record>, phase: &str) -> Value {
         "outcome": record.outcome.as_ref().map(outcome_json),
         "legs": record.legs.iter().map(leg_json).collect::<Vec<_>>(),
         "transfers": record.transfers.iter().map(transfer_json).collect::<Vec<_>>(),
+        "fallbacks": record.fallbacks.iter().map(fallback_json).collect::<Vec<_>>(),
         "lines": lines,
         "lines_left_out": record.history.left_out(),
     })
@@ -178,11 +180,27 @@ fn leg_json(leg: &Leg) -> Value {
 }
 
 fn transfer_json(transfer: &Transfer) -> Value {
+    let asked_by = match transfer.asked_by {
+        AskedBy::Request => "request",
+        AskedBy::Calling => "calling",
+        AskedBy::Called => "called",
+    };
     json!({
         "target": transfer.target.uri,
+        "asked_by": asked_by,
+        "attended": transfer.attended,
         "started_ms": transfer.started_ms,
         "outcome": transfer.outcome.as_ref().map(status_json),
     })
+}
+
+fn fallback_json(fallen: &Fallen) -> Value {
+    let to = match fallen.to {
+        Fallback::InviteMode => "invite-mode",
+        Fallback::NoMediaOffer => "offer-without-media",
+        Fallback::HeldOffer => "offer-on-hold",
+    };
+    json!({ "timestamp": fallen.timestamp_ms, "to": to, "because": status_json(&fallen.because) })
 }
 
 fn status_json(status: &Status) -> Value {

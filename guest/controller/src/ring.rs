@@ -1,24 +1,47 @@
-//! An INVITE that opens a leg, from the first to the last response: challenges (RFC 3261 §22.2) and redirections
-//! (§8.1.3.4) are dealt with here, so that a phase sees only whether the phone rings, answered or failed.
+//! An INVITE that opens a leg, from the first to the last response: challenges (RFC 3261 §22.2), redirections
+//! (§8.1.3.4) and refused first offers are dealt with here, so that a phase sees only whether the phone rings, answered
+//! or failed.
 
 use plugboard_sdk::sdp::{self, Session};
 use plugboard_sdk::status::Status;
-use plugboard_sdk::{Address, Header, IncomingResponse, Invite, RequestFailure, StageError, header};
+use plugboard_sdk::{Address, Header, IncomingResponse, Invite, RequestFailure, StageError, header, headers};
 use serde::{Deserialize, Serialize};
 
 use crate::desk::{Desk, Sent};
 use crate::local::carries_sdp;
-use crate::record::{LEGS_MAX, LegState, Mode, Party, Record, Role};
+use crate::record::{Fallback, LEGS_MAX, LegState, Party, Record, Role};
+use crate::referral::Introduction;
 
 /// An INVITE without final response.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Ringing {
     pub leg: u32,
     invite: Sent,
-    role: Role,
-    party: Party,
-    /// The URIs that redirected us, so that no redirection is followed twice.
+    callee: Callee,
+    /// The URIs that it went to, so that no redirection is followed twice.
     tried: Vec<String>,
+}
+
+/// Whom an INVITE goes to, and what it brings.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Callee {
+    pub role: Role,
+    pub party: Party,
+    pub first: FirstOffer,
+    pub introduction: Introduction,
+}
+
+/// Who makes the first offer of a session, and of what.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum FirstOffer {
+    /// The phone, in its 2xx.
+    Theirs,
+    /// We, without media lines.
+    NoMedia,
+    /// We, with one line of audio on hold.
+    Held,
+    /// We, with what another phone has offered.
+    Given(Vec<u8>),
 }
 
 /// What a response made of it.
@@ -38,34 +61,41 @@ pub(crate) struct Answered {
     pub invite: u32,
 }
 
+impl Callee {
+    pub fn new(role: Role, party: &Party, first: FirstOffer) -> Self {
+        Self { role, party: party.clone(), first, introduction: Introduction::default() }
+    }
+}
+
 impl Ringing {
-    /// Calls a party. What the INVITE carries follows from the role: the calling party gets a first offer, the others
-    /// are to make one.
-    pub fn start(desk: &mut Desk<'_>, record: &mut Record, role: Role, party: &Party) -> Result<Self, StageError> {
-        Self::call(desk, record, role, party, party.uri.clone(), Vec::new())
+    /// Calls a party.
+    pub fn start(desk: &mut Desk<'_>, record: &mut Record, callee: Callee) -> Result<Self, StageError> {
+        let target = callee.party.uri.clone();
+        Self::call(desk, record, callee, target, Vec::new())
     }
 
     fn call(
         desk: &mut Desk<'_>,
         record: &mut Record,
-        role: Role,
-        party: &Party,
+        callee: Callee,
         target: String,
         mut tried: Vec<String>,
     ) -> Result<Self, StageError> {
         let mut session = Session::default();
-        let body = match (role, record.mode) {
-            (Role::Calling, Mode::Refer) => session.offer(&sdp::stand_in(desk.now, 1)),
-            (Role::Calling, Mode::Invite) => session.offer(&sdp::no_media(desk.now, 1)),
-            (Role::Called | Role::Target, _) => Vec::new(),
+        let body = match &callee.first {
+            FirstOffer::Theirs => Vec::new(),
+            FirstOffer::NoMedia => session.offer(&sdp::no_media(desk.now, 1)),
+            FirstOffer::Held => session.offer(&sdp::stand_in(desk.now, 1)),
+            FirstOffer::Given(description) => session.offer(description),
         };
-        let headers = headers_for(record, role, !body.is_empty());
-        let to = Some(address(party));
+        let mut headers = headers_for(record, callee.role, !body.is_empty());
+        headers.extend(callee.introduction.headers());
+        let to = Some(address(&callee.party));
         let invite = Invite { target: target.clone(), to, from: address(&record.agent), headers, body };
         let started = desk.host.call(invite)?;
-        record.begin_leg(&started, role, party.clone(), session);
+        record.begin_leg(&started, callee.role, callee.party.clone(), session);
         tried.push(target);
-        Ok(Self { leg: started.leg.value, invite: Sent::new(started.transaction), role, party: party.clone(), tried })
+        Ok(Self { leg: started.leg.value, invite: Sent::new(started.transaction), callee, tried })
     }
 
     pub fn response(mut self, desk: &mut Desk<'_>, record: &mut Record, response: &IncomingResponse) -> Ring {
@@ -78,6 +108,9 @@ impl Ringing {
             {
                 leg.session.heard(&response.body);
             }
+            if let (Some(leg), Some(methods)) = (record.leg_mut(self.leg), headers::find(&response.headers, "Allow")) {
+                leg.takes_updates = methods.split(',').any(|method| method.trim() == "UPDATE");
+            }
             return Ring::Answered(Answered { leg: self.leg, invite: self.invite.transaction });
         }
         if self.invite.authorize(desk, response) {
@@ -87,12 +120,34 @@ impl Ringing {
             return Ring::Rings(self);
         }
         let status = Status::with_reason(response.status, &response.reason);
-        match self.redirection(record, response) {
-            None => Ring::Failed(status),
-            Some(contact) => match Self::call(desk, record, self.role, &self.party, contact.to_string(), self.tried) {
-                Ok(ringing) => Ring::Rings(ringing),
-                Err(_) => Ring::Failed(status),
-            },
+        let again = match (self.redirection(record, response), self.other_offer(response.status)) {
+            (Some(contact), _) => Some((contact.to_string(), self.callee.clone())),
+            (None, Some(first)) if record.legs.len() < LEGS_MAX => {
+                record.note_fallback(desk.now, Fallback::offer(&first), status.clone());
+                let target = self.tried.last().unwrap_or(&self.callee.party.uri).clone();
+                Some((target, Callee { first, ..self.callee.clone() }))
+            }
+            (None, _) => None,
+        };
+        let Some((target, callee)) = again else { return Ring::Failed(status) };
+        match Self::call(desk, record, callee, target, self.tried) {
+            Ok(ringing) => Ring::Rings(ringing),
+            Err(_) => Ring::Failed(status),
+        }
+    }
+
+    /// Whether the phone was to make the first offer.
+    pub fn expects_offer(&self) -> bool {
+        self.callee.first == FirstOffer::Theirs
+    }
+
+    /// What the calling phone may take instead of a first offer that it refused. The others were asked for what they
+    /// want, or got what the calling phone wants.
+    fn other_offer(&self, code: u16) -> Option<FirstOffer> {
+        match (self.callee.role, &self.callee.first, code) {
+            (Role::Calling, FirstOffer::Theirs, 400 | 406 | 415 | 488 | 606) => Some(FirstOffer::NoMedia),
+            (Role::Calling, FirstOffer::NoMedia, 488 | 606) => Some(FirstOffer::Held),
+            _ => None,
         }
     }
 

@@ -1,5 +1,5 @@
-//! A transfer: the target is called while the old call goes on untouched; once it has answered, the called party is
-//! re-INVITEd to its session. Until that is done the old call can be put back.
+//! A transfer: the target is called while the old call goes on untouched; once it has answered, the party that stays is
+//! re-INVITEd to its session, and the one that leaves is released. Until that is done the old call can be put back.
 
 use plugboard_sdk::headers;
 use plugboard_sdk::status::Status;
@@ -8,29 +8,30 @@ use serde::{Deserialize, Serialize};
 
 use crate::desk::{Desk, Sent, Timer};
 use crate::join::{JOIN_MS, Join, Joined, TRIES_MAX};
-use crate::record::{Party, Record, Role};
-use crate::ring::{Answered, Ring, Ringing, release};
-use crate::up::{Pair, lost};
+use crate::record::{AskedBy, Party, Record, Role};
+use crate::referral::Introduction;
+use crate::ring::{Answered, Callee, FirstOffer, Ring, Ringing, release};
+use crate::up::lost;
 
 /// A transfer, by what it waits for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Transfer {
     /// The target's answer.
     ExpectTarget(Ringing),
-    /// The called party's answer to the session of the target.
+    /// The answer of the party that stays to the session of the target.
     Joining(Join),
-    /// The target was lost while the called party was being moved: whether it moved.
+    /// The target was lost while the party that stays was being moved: whether it moved.
     ExpectMoved(Sent),
-    /// The calling party's offer, to bring the called party back; none while its re-INVITE waits for a retry.
+    /// The offer of the party that was to leave, to bring the other one back; none while its re-INVITE waits for a retry.
     ExpectOffer { offer: Option<Sent>, tries: u8 },
-    /// The called party's answer to that.
+    /// The other one's answer to that.
     Restoring(Join),
 }
 
 /// What an event made of it.
 pub(crate) enum Transferring {
     On(Transfer),
-    /// The called party talks to the target, whose leg this is.
+    /// The party that stays talks to the target, whose leg this is.
     Done {
         target: u32,
     },
@@ -43,23 +44,44 @@ pub(crate) enum Transferring {
 /// What a transfer sees of the call that it happens in.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Around {
-    pub pair: Pair,
+    /// The leg whose place the target takes.
+    pub leaving: u32,
+    /// The other one.
+    pub staying: u32,
     /// A forwarded INVITE is under way between the two.
     pub blocked: bool,
+    /// Who was to leave has hung up: there is no way back.
+    pub gone: bool,
+}
+
+/// Where a transfer goes, and who wants it.
+#[derive(Debug)]
+pub(crate) struct Order {
+    pub target: Party,
+    pub introduction: Introduction,
+    pub asked_by: AskedBy,
+    /// How long the target may ring, in seconds.
+    pub ring_seconds: u32,
 }
 
 impl Transfer {
     /// Calls the target.
-    pub fn start(
-        desk: &mut Desk<'_>,
-        record: &mut Record,
-        target: Party,
-        ring_seconds: u32,
-    ) -> Result<Self, StageError> {
-        let ringing = Ringing::start(desk, record, Role::Target, &target)?;
-        record.transfers.push(crate::record::Transfer { target, started_ms: desk.now, outcome: None });
+    pub fn start(desk: &mut Desk<'_>, record: &mut Record, order: Order) -> Result<Self, StageError> {
+        let Order { target, introduction, asked_by, ring_seconds } = order;
+        let attended = introduction.is_attended();
+        let callee = Callee { role: Role::Target, party: target.clone(), first: FirstOffer::Theirs, introduction };
+        let ringing = Ringing::start(desk, record, callee)?;
+        let started_ms = desk.now;
+        record.transfers.push(crate::record::Transfer { target, asked_by, attended, started_ms, outcome: None });
         desk.set(Timer::Transfer, u64::from(ring_seconds) * 1000);
         Ok(Self::ExpectTarget(ringing))
+    }
+
+    /// Brings two legs together that are up and have different ideas of their session: the offer of one goes to the
+    /// other.
+    pub fn restore(desk: &mut Desk<'_>, around: Around) -> Transferring {
+        desk.set(Timer::Transfer, JOIN_MS);
+        ask(desk, around, 0)
     }
 
     pub fn response(
@@ -75,7 +97,7 @@ impl Transfer {
                 Ring::Failed(status) => undone(desk, record, status),
                 Ring::Answered(target) => {
                     desk.set(Timer::Transfer, JOIN_MS);
-                    let joined = Join::start(desk, record, target, response, around.pair.called, around.blocked);
+                    let joined = Join::start(desk, record, target, response, around.staying, around.blocked);
                     joining(joined, target.leg, desk, record, around)
                 }
             },
@@ -193,7 +215,7 @@ impl Transfer {
 fn joining(joined: Joined, target: u32, desk: &mut Desk<'_>, record: &mut Record, around: Around) -> Transferring {
     match joined {
         Joined::Pending(join) => Transferring::On(Transfer::Joining(join)),
-        Joined::Done => {
+        Joined::Done { .. } => {
             record.end_transfer(Status::new(200));
             Transferring::Done { target }
         }
@@ -212,12 +234,15 @@ fn joining(joined: Joined, target: u32, desk: &mut Desk<'_>, record: &mut Record
     }
 }
 
-/// Asks the calling party for a new offer: its session was not touched, but what it is was never kept.
+/// Asks the party that was to leave for a new offer: its session was not touched, but what it is was never kept.
 fn ask(desk: &mut Desk<'_>, around: Around, tries: u8) -> Transferring {
+    if around.gone {
+        return Transferring::Undone;
+    }
     if around.blocked {
         return wait(desk, tries);
     }
-    match desk.request(around.pair.calling, "INVITE", Vec::new(), Vec::new()) {
+    match desk.request(around.leaving, "INVITE", Vec::new(), Vec::new()) {
         Ok(offer) => Transferring::On(Transfer::ExpectOffer { offer: Some(offer), tries }),
         Err(StageError::WrongState) => wait(desk, tries),
         Err(_) => Transferring::Broken(Status::new(503)),
@@ -247,7 +272,7 @@ fn offered(
                 leg.session.heard(&response.body);
             }
             let calling = Answered { leg: response.leg.value, invite: offer.transaction };
-            restoring(Join::start(desk, record, calling, response, around.pair.called, around.blocked))
+            restoring(Join::start(desk, record, calling, response, around.staying, around.blocked))
         }
         491 => wait(desk, tries),
         _ if offer.authorize(desk, response) => Transferring::On(Transfer::ExpectOffer { offer: Some(offer), tries }),
@@ -258,7 +283,7 @@ fn offered(
 fn restoring(joined: Joined) -> Transferring {
     match joined {
         Joined::Pending(join) => Transferring::On(Transfer::Restoring(join)),
-        Joined::Done => Transferring::Undone,
+        Joined::Done { .. } => Transferring::Undone,
         Joined::Failed { status, .. } => Transferring::Broken(status),
     }
 }

@@ -1,8 +1,11 @@
 //! INVITE mode while two phones talk: what one asks is brought to the other, a BYE ends both, and a transfer may be
-//! under way.
+//! under way, for a client or for one of the phones.
 
 use plugboard_sdk::status::Status;
-use plugboard_sdk::{IncomingAck, IncomingCancel, IncomingRequest, IncomingResponse, RequestFailure};
+use plugboard_sdk::{
+    Header, IncomingAck, IncomingCancel, IncomingReplacement, IncomingRequest, IncomingResponse, RequestFailure,
+    StageError,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::call::stray;
@@ -10,17 +13,28 @@ use crate::desk::{Desk, Timer};
 use crate::forward::{Forwarded, Forwards, later};
 use crate::invite::NoTransfer;
 use crate::local;
+use crate::moving::{Moved, Moving};
 use crate::phase::{Ending, Next};
-use crate::record::{EndedBy, Outcome, Party, Record};
+use crate::record::{AskedBy, EndedBy, LEGS_MAX, LegState, Outcome, Party, Record};
+use crate::referral::{self, Introduction, Refusal};
 use crate::ring::release;
-use crate::transfer::{Around, Transfer, Transferring};
+use crate::transfer::Order;
 
 /// Two phones that talk.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Up {
     pair: Pair,
     forwards: Forwards,
-    transfer: Option<Transfer>,
+    transfer: Option<Moving>,
+    replacement: Option<Replacement>,
+}
+
+/// A phone that wants to take the place of one of the two (RFC 3891).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+struct Replacement {
+    leg: u32,
+    replaced: u32,
+    received: u32,
 }
 
 /// The legs of the two.
@@ -28,6 +42,7 @@ pub(crate) struct Up {
 pub(crate) struct Pair {
     /// The calling party, or the target that has taken its place.
     pub calling: u32,
+    /// The called party, or the target that has taken its place.
     pub called: u32,
 }
 
@@ -48,7 +63,14 @@ impl Up {
     /// Begins with two joined legs.
     pub fn start(desk: &mut Desk<'_>, calling: u32, called: u32) -> Self {
         desk.set(Timer::Phase, PROBE_MS);
-        Self { pair: Pair { calling, called }, forwards: Forwards::default(), transfer: None }
+        Self { pair: Pair { calling, called }, forwards: Forwards::default(), transfer: None, replacement: None }
+    }
+
+    /// Begins with two legs that have different ideas of their session.
+    pub fn apart(desk: &mut Desk<'_>, record: &mut Record, calling: u32, called: u32) -> Next<Self> {
+        let up = Self::start(desk, calling, called);
+        let moved = Moving::restore(desk, record, calling, called);
+        up.after_transfer(desk, record, moved)
     }
 
     pub fn is_transferring(&self) -> bool {
@@ -69,7 +91,9 @@ impl Up {
         if self.transfer.is_some() {
             return Err(NoTransfer::Transferring);
         }
-        self.transfer = Some(Transfer::start(desk, record, target, ring_seconds).map_err(NoTransfer::Refused)?);
+        let order = Order { target, introduction: Introduction::default(), asked_by: AskedBy::Request, ring_seconds };
+        let Pair { calling, called } = self.pair;
+        self.transfer = Some(Moving::start(desk, record, order, calling, called).map_err(NoTransfer::Refused)?);
         Ok(())
     }
 
@@ -78,7 +102,13 @@ impl Up {
         let Some(other) = self.pair.other(leg) else { return self.request_of_third(desk, record, request) };
         match request.method.as_str() {
             "BYE" => return self.hung_up(desk, record, request),
+            // Until the target has answered nobody is at the other end.
+            _ if self.transfer.as_ref().is_some_and(|moving| moving.is_gone(other)) => {
+                local::answer(desk, record, request);
+            }
             "INVITE" => self.invite(desk, record, request, other),
+            "UPDATE" if !request.body.is_empty() => self.invite(desk, record, request, other),
+            "REFER" => self.refer(desk, record, request, other),
             _ => self.forwards.forward(desk, record, request, other),
         }
         Next::On(self)
@@ -86,13 +116,13 @@ impl Up {
 
     pub fn response(mut self, desk: &mut Desk<'_>, record: &mut Record, response: &IncomingResponse) -> Next<Self> {
         let forwarded = self.forwards.response(desk, record, response);
+        self.after_replacement(desk, record, || Status::with_reason(response.status, &response.reason));
         if let Some(next) = self.after_forward(&forwarded) {
             return next.unwrap_or(Next::On(self));
         }
-        let around = self.around();
-        if let Some(transfer) = self.transfer.take() {
-            let transferring = transfer.response(desk, record, response, around);
-            self = match self.after_transfer(desk, record, transferring) {
+        if let Some(moving) = self.transfer.take() {
+            let moved = moving.response(desk, record, response, self.forwards.invite().is_some());
+            self = match self.after_transfer(desk, record, moved) {
                 Next::On(up) => up,
                 end => return end,
             };
@@ -105,13 +135,13 @@ impl Up {
 
     pub fn failure(mut self, desk: &mut Desk<'_>, record: &mut Record, failure: &RequestFailure) -> Next<Self> {
         let forwarded = self.forwards.failure(desk, failure);
+        self.after_replacement(desk, record, || Status::of_failure(failure.reason));
         if let Some(next) = self.after_forward(&forwarded) {
             return next.unwrap_or(Next::On(self));
         }
-        let around = self.around();
-        if let Some(transfer) = self.transfer.take() {
-            let transferring = transfer.failure(desk, record, failure, around);
-            self = match self.after_transfer(desk, record, transferring) {
+        if let Some(moving) = self.transfer.take() {
+            let moved = moving.failure(desk, record, failure, self.forwards.invite().is_some());
+            self = match self.after_transfer(desk, record, moved) {
                 Next::On(up) => up,
                 end => return end,
             };
@@ -123,6 +153,54 @@ impl Up {
         Next::On(self)
     }
 
+    /// Offers the session of a phone that wants to replace one of the two to the other one. The answer decides.
+    pub fn replacement(&mut self, desk: &mut Desk<'_>, record: &mut Record, wanted: &IncomingReplacement) {
+        let (leg, replaced, received) = (wanted.leg.value, wanted.replaced.value, wanted.transaction.value);
+        let Some(other) = self.pair.other(replaced) else { return desk.answer(received, GONE) };
+        if self.transfer.is_some() || self.forwards.invite().is_some() {
+            return desk.answer(received, 491);
+        }
+        if record.legs.len() >= LEGS_MAX {
+            return desk.answer(received, 503);
+        }
+        let party = Party { uri: wanted.from.uri.clone(), name: wanted.from.display_name.clone() };
+        record.begin_replacement(leg, replaced, party);
+        // What else it says is about the call that it wants to be in, not for the other phone.
+        let describes = |field: &&Header| field.name.to_ascii_lowercase().starts_with("content-");
+        let request = IncomingRequest {
+            leg: wanted.leg,
+            transaction: wanted.transaction,
+            method: "INVITE".to_string(),
+            headers: wanted.headers.iter().filter(describes).cloned().collect(),
+            body: wanted.body.clone(),
+        };
+        self.forwards.forward(desk, record, &request, other);
+        self.replacement = Some(Replacement { leg, replaced, received });
+        self.after_replacement(desk, record, || Status::new(503));
+    }
+
+    /// Once the other phone has accepted the session the replaced leg is released; `refused` says how it refused.
+    fn after_replacement(&mut self, desk: &mut Desk<'_>, record: &mut Record, refused: impl FnOnce() -> Status) {
+        let Some(Replacement { leg, replaced, received }) = self.replacement else { return };
+        match self.forwards.accepted(received) {
+            Some(false) => return,
+            Some(true) => {
+                self.pair.replace(replaced, leg);
+                self.forwards.abandon(desk, replaced);
+                release(desk, record, replaced, Vec::new());
+                if let Some(leg) = record.leg_mut(leg) {
+                    leg.state = LegState::Up;
+                }
+            }
+            None => {
+                if let Some(leg) = record.leg_mut(leg) {
+                    leg.over(refused());
+                }
+            }
+        }
+        self.replacement = None;
+    }
+
     pub fn ack(&mut self, desk: &mut Desk<'_>, record: &mut Record, ack: &IncomingAck) {
         self.forwards.ack(desk, record, ack);
     }
@@ -132,8 +210,8 @@ impl Up {
     }
 
     pub fn timer(mut self, desk: &mut Desk<'_>, record: &mut Record, timer: Timer) -> Next<Self> {
-        let around = self.around();
-        let transferring = match (timer, self.transfer.take()) {
+        let blocked = self.forwards.invite().is_some();
+        let moved = match (timer, self.transfer.take()) {
             (Timer::Phase, transfer) => {
                 self.transfer = transfer;
                 self.probe(desk);
@@ -144,31 +222,69 @@ impl Up {
                 self.forwards.timed_out(desk);
                 return Next::On(self);
             }
-            (Timer::Transfer, Some(transfer)) => transfer.give_up(desk, record, Status::new(408)),
-            (Timer::Retry, Some(transfer)) => transfer.retry(desk, record, around),
+            (Timer::Transfer, Some(moving)) => moving.give_up(desk, record, Status::new(408)),
+            (Timer::Retry, Some(moving)) => moving.retry(desk, record, blocked),
             (Timer::Transfer | Timer::Retry | Timer::Linger, transfer) => {
                 self.transfer = transfer;
                 return Next::On(self);
             }
         };
-        self.after_transfer(desk, record, transferring)
+        self.after_transfer(desk, record, moved)
     }
 
-    /// A re-INVITE, if no other INVITE is in the way (RFC 3261 §14.2).
+    /// A re-INVITE, or an UPDATE with an offer, if no other INVITE is in the way (RFC 3261 §14.2, RFC 3311 §5.2).
     fn invite(&mut self, desk: &mut Desk<'_>, record: &mut Record, request: &IncomingRequest, other: u32) {
         let received = request.transaction.value;
         match self.forwards.invite() {
             Some(Some(from)) if from == request.leg.value => later(desk, received),
             Some(_) => desk.answer(received, 491),
-            None if self.transfer.as_ref().is_some_and(Transfer::inviting) => desk.answer(received, 491),
+            None if self.transfer.as_ref().is_some_and(Moving::inviting) => desk.answer(received, 491),
             None => self.forwards.forward(desk, record, request, other),
         }
     }
 
-    fn hung_up(self, desk: &mut Desk<'_>, record: &mut Record, bye: &IncomingRequest) -> Next<Self> {
+    /// A phone that wants the other one to be connected to someone else (RFC 3515).
+    fn refer(&mut self, desk: &mut Desk<'_>, record: &mut Record, request: &IncomingRequest, other: u32) {
+        if let Err(Refusal { status, headers }) = self.try_refer(desk, record, request, other) {
+            desk.respond(request.transaction.value, &status, headers, Vec::new());
+        }
+    }
+
+    fn try_refer(
+        &mut self,
+        desk: &mut Desk<'_>,
+        record: &mut Record,
+        request: &IncomingRequest,
+        other: u32,
+    ) -> Result<(), Refusal> {
+        let referred = referral::read(desk, record, request)?;
+        let refused = |status| Refusal { status, headers: Vec::new() };
+        if self.transfer.is_some() {
+            return Err(refused(Status::new(491)));
+        }
+        if record.legs.len() >= LEGS_MAX {
+            return Err(refused(Status::with_reason(403, "The call was transferred too often")));
+        }
+        let asked_by = if request.leg.value == self.pair.called { AskedBy::Called } else { AskedBy::Calling };
+        let ring_seconds = record.options.ring_seconds;
+        let order = Order { target: referred.target, introduction: referred.introduction, asked_by, ring_seconds };
+        let moving = Moving::refer(desk, record, order, request, referred.silent, other);
+        self.transfer = Some(moving.map_err(|error| match error {
+            StageError::Malformed(_) => refused(Status::with_reason(400, "Refer-To cannot be called")),
+            _ => refused(Status::new(503)),
+        })?);
+        Ok(())
+    }
+
+    fn hung_up(mut self, desk: &mut Desk<'_>, record: &mut Record, bye: &IncomingRequest) -> Next<Self> {
         desk.answer(bye.transaction.value, 200);
         if let Some(leg) = record.leg_mut(bye.leg.value) {
             leg.over(Status::new(200));
+        }
+        if let Some(moving) = self.transfer.as_mut().filter(|moving| moving.may_leave(bye.leg.value)) {
+            moving.left();
+            self.forwards.abandon(desk, bye.leg.value);
+            return Next::On(self);
         }
         let outcome = Outcome::new(Status::new(200), self.pair.who(bye.leg.value));
         Next::End(Ending::by_bye(outcome, bye).owing(self.owed()))
@@ -176,16 +292,16 @@ impl Up {
 
     /// A request of the transfer's target, or of a leg that was left behind.
     fn request_of_third(mut self, desk: &mut Desk<'_>, record: &mut Record, request: &IncomingRequest) -> Next<Self> {
-        let target = self.transfer.as_ref().and_then(Transfer::target);
+        let target = self.transfer.as_ref().and_then(Moving::target);
         if target != Some(request.leg.value) {
             stray(desk, record, request);
             return Next::On(self);
         }
         match (request.method.as_str(), self.transfer.take()) {
-            ("BYE", Some(transfer)) => {
+            ("BYE", Some(moving)) => {
                 stray(desk, record, request);
-                let transferring = transfer.give_up(desk, record, Status::new(487));
-                self.after_transfer(desk, record, transferring)
+                let moved = moving.give_up(desk, record, Status::new(487));
+                self.after_transfer(desk, record, moved)
             }
             (method, transfer) => {
                 self.transfer = transfer;
@@ -199,18 +315,18 @@ impl Up {
         }
     }
 
-    fn after_transfer(mut self, desk: &mut Desk<'_>, record: &mut Record, transferring: Transferring) -> Next<Self> {
-        match transferring {
-            Transferring::On(transfer) => {
-                self.transfer = Some(transfer);
+    fn after_transfer(mut self, desk: &mut Desk<'_>, record: &mut Record, moved: Moved) -> Next<Self> {
+        match moved {
+            Moved::On(moving) => {
+                self.transfer = Some(moving);
                 return Next::On(self);
             }
-            Transferring::Broken(status) => return self.lost(self.pair.called, status),
-            Transferring::Undone => {}
-            Transferring::Done { target } => {
-                self.forwards.abandon(desk, self.pair.calling);
-                release(desk, record, self.pair.calling, Vec::new());
-                self.pair.calling = target;
+            Moved::Broken { leg, status } => return self.lost(leg, status),
+            Moved::Undone => {}
+            Moved::Done { leaving, target } => {
+                self.forwards.abandon(desk, leaving);
+                release(desk, record, leaving, Vec::new());
+                self.pair.replace(leaving, target);
             }
         }
         desk.clear(Timer::Transfer);
@@ -241,13 +357,17 @@ impl Up {
         }
         desk.set(Timer::Phase, PROBE_MS);
     }
-
-    fn around(&self) -> Around {
-        Around { pair: self.pair, blocked: self.forwards.invite().is_some() }
-    }
 }
 
 impl Pair {
+    fn replace(&mut self, leaving: u32, target: u32) {
+        if self.called == leaving {
+            self.called = target;
+        } else {
+            self.calling = target;
+        }
+    }
+
     fn other(self, leg: u32) -> Option<u32> {
         match leg {
             _ if leg == self.calling => Some(self.called),

@@ -53,6 +53,7 @@ pub mod sdp;
 pub mod status;
 #[cfg(feature = "testkit")]
 pub mod testkit;
+pub mod uri;
 pub mod xml;
 
 pub use bindings::exports::plugboard::call_control::controller::Description;

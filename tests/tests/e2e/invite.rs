@@ -15,7 +15,11 @@ pub struct Call {
 impl Call {
     /// A server without a proxy: the phones are called where they are.
     pub fn start(place: Place, calling: &Phone, called: &Phone) -> Self {
-        let server = Server::start(&place, &[Domain::example()]);
+        Self::start_at(Server::start(&place, &[Domain::example()]), place, calling, called)
+    }
+
+    /// The same on this server.
+    pub fn start_at(server: Server, place: Place, calling: &Phone, called: &Phone) -> Self {
         let path = format!("/callcontroller/{}/{}?agent=alice", calling.user("alice"), called.user("bob"));
         server.place_call(&format!("{path}&sipMethod=invite"));
         Self { place, server, path }

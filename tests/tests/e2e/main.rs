@@ -3,6 +3,7 @@
 mod commands;
 mod drain;
 mod flood;
+mod fallback;
 mod hostile;
 mod inside;
 mod invite;
@@ -10,6 +11,7 @@ mod journal;
 mod kamailio;
 mod network;
 mod refer;
+mod referral;
 mod seed;
 mod swap;
 mod tenants;

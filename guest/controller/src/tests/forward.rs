@@ -50,15 +50,9 @@ fn an_offerless_re_invite_gets_the_offer_back_and_its_answer_in_the_ack() {
 #[test]
 fn other_methods_pass_with_headers_bodies_and_answers() {
     let mut kit = up();
-    for (method, status) in [
-        ("INFO", 200),
-        ("OPTIONS", 200),
-        ("REFER", 202),
-        ("UPDATE", 200),
-        ("MESSAGE", 415),
-        ("NOTIFY", 200),
-        ("FROBNICATE", 501),
-    ] {
+    for (method, status) in
+        [("INFO", 200), ("OPTIONS", 200), ("UPDATE", 200), ("MESSAGE", 415), ("NOTIFY", 200), ("FROBNICATE", 501)]
+    {
         let headers =
             [("Content-Type", "application/x"), ("X-Own", "1"), ("Require", "100rel, x"), ("RAck", "1 1 INVITE")];
         let asked = kit.request(BOB, method, &headers, b"\xff\x00body");
@@ -233,4 +227,37 @@ fn descriptions_that_are_no_offer_or_answer_pass_as_they_are() {
     kit.request(BOB, "INVITE", &[], &sdp("bob", 6, 6000));
     let (_, _, offer) = requested(&kit.take_effects(), "INVITE");
     assert_eq!(origin(&offer).version, 2, "what the calling phone has seen already");
+}
+
+#[test]
+fn an_update_passes_as_such_to_a_phone_that_takes_it_and_as_a_re_invite_to_others() {
+    for (allow, expected) in [("INVITE, ACK, BYE, UPDATE", "UPDATE"), ("INVITE, ACK, BYE", "INVITE")] {
+        let mut kit = kit();
+        kit.http("POST", INVITE_CALL);
+        let (_, alice, _) = called(&kit.take_effects());
+        kit.respond_with(alice, 200, &[("Allow", allow)], &sdp("alice", 1, 0), &[]);
+        let (_, bob, _) = called(&kit.take_effects());
+        kit.respond(bob, 200, &sdp("bob", 5, 6000));
+        let (reinvite, ..) = requested(&kit.take_effects(), "INVITE");
+        kit.respond(reinvite, 200, &sdp("alice", 2, 4000));
+        kit.take_effects();
+
+        let update = kit.request(BOB, "UPDATE", &[], &sdp("bob", 6, 6002));
+        let (forwarded, _, offer) = requested(&kit.take_effects(), expected);
+        assert!(text(&offer).contains("m=audio 6002"));
+        if expected == "INVITE" {
+            let crossing = kit.request(BOB, "INVITE", &[], &sdp("bob", 7, 6002));
+            assert_eq!(kit.answer_to(crossing), Some(500), "one at a time");
+            kit.respond(forwarded, 180, b"");
+            assert_eq!(kit.answer_to(update), None);
+            assert!(answered(&kit.take_effects(), update).is_none(), "an UPDATE does not ring");
+        }
+        kit.respond(forwarded, 200, &sdp("alice", 3, 4000));
+        let effects = kit.take_effects();
+        let (status, _, body) = answered(&effects, update).expect("answered");
+        assert_eq!((status, text(&body).contains("m=audio 4000")), (200, true));
+        assert_eq!(acknowledged(&effects, forwarded).is_some(), expected == "INVITE", "its answer was in the 2xx");
+        let hold = kit.request(ALICE, "INVITE", &[], &sdp("alice", 4, 4000));
+        assert_eq!(kit.answer_to(hold), None, "nothing is in the way any more");
+    }
 }

@@ -1,8 +1,12 @@
 //! The specification of the controller, as a client and the phones see it.
 
+mod early;
+mod fallback;
 mod forward;
 mod invite;
 mod refer;
+mod referral;
+mod replacement;
 mod report;
 mod rest;
 mod transfer;
@@ -124,6 +128,11 @@ fn up() -> Kit<CallController> {
 /// Brings an INVITE-mode call up.
 fn join(kit: &mut Kit<CallController>) {
     assert_eq!(kit.http("POST", INVITE_CALL).status, 200);
+    talk(kit);
+}
+
+/// Both phones answer an INVITE-mode call that was just placed.
+fn talk(kit: &mut Kit<CallController>) {
     let (_, alice, _) = called(&kit.take_effects());
     kit.respond(alice, 200, &sdp("alice", 1, 0));
     let (_, bob, _) = called(&kit.take_effects());

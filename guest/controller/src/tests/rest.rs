@@ -270,15 +270,18 @@ fn the_controller_says_what_it_is() {
     let description = CallController::describe();
     assert_eq!(description.name, "plugboard-controller");
     assert_eq!(description.version, env!("CARGO_PKG_VERSION"));
-    assert_eq!((description.http_prefix.as_str(), description.state_schema), ("/callcontroller", 1));
+    assert_eq!((description.http_prefix.as_str(), description.state_schema), ("/callcontroller", crate::SCHEMA));
 }
 
 #[test]
 fn a_state_of_this_schema_migrates_as_it_is_and_nothing_else_does() {
     let kit = up();
     let state = plugboard_sdk::codec::encode(crate::SCHEMA, &kit.state().expect("up")).expect("encodable");
-    assert_eq!(CallController::migrate(1, state.clone()), Ok(state.clone()));
-    assert!(matches!(CallController::migrate(2, state.clone()), Err(Fault::Unsupported(_))));
-    assert!(matches!(CallController::migrate(1, state[1..].to_vec()), Err(Fault::BadState(_))));
-    assert!(matches!(CallController::migrate(1, state[..state.len() - 1].to_vec()), Err(Fault::BadState(_))));
+    assert_eq!(CallController::migrate(crate::SCHEMA, state.clone()), Ok(state.clone()));
+    assert!(matches!(CallController::migrate(crate::SCHEMA + 1, state.clone()), Err(Fault::Unsupported(_))));
+    assert!(matches!(CallController::migrate(crate::SCHEMA, state[1..].to_vec()), Err(Fault::BadState(_))));
+    assert!(matches!(
+        CallController::migrate(crate::SCHEMA, state[..state.len() - 1].to_vec()),
+        Err(Fault::BadState(_))
+    ));
 }

@@ -104,6 +104,22 @@ pub fn media_count(description: &[u8]) -> usize {
     lines(description).filter(|line| line.starts_with(b"m=")).count()
 }
 
+/// Whether media that an answer takes goes where the same lines of an earlier description said: to the same addresses
+/// and ports.
+pub fn same_places(before: &[u8], answer: &[u8]) -> bool {
+    let (before, answer) = (media(before), media(answer));
+    let same = |(at, taken): (usize, &Media)| {
+        before.get(at).is_some_and(|line| (&line.connection, line.port) == (&taken.connection, taken.port))
+    };
+    answer.iter().enumerate().filter(|(_, line)| line.port != 0).all(same)
+}
+
+/// Tells descriptions apart: FNV-1a over everything but the `o=` line.
+pub fn digest(description: &[u8]) -> u64 {
+    let lines = description.split_inclusive(|byte| *byte == b'\n').filter(|line| !line.starts_with(b"o="));
+    lines.flatten().fold(0xCBF2_9CE4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01B3))
+}
+
 /// More media lines than this in one description are not looked at.
 pub const MEDIA_LINES_MAX: usize = 64;
 

@@ -7,7 +7,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{MEDIA_LINES_MAX, Origin, media_count};
+use super::{MEDIA_LINES_MAX, Origin, digest, media_count};
 
 /// What a leg was last told, and how many media lines its session has.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -87,12 +87,6 @@ fn trim(description: &[u8], lines: usize) -> &[u8] {
         at += line.len();
     }
     description
-}
-
-/// FNV-1a over everything but the `o=` line.
-fn digest(description: &[u8]) -> u64 {
-    let lines = description.split_inclusive(|byte| *byte == b'\n').filter(|line| !line.starts_with(b"o="));
-    lines.flatten().fold(0xCBF2_9CE4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01B3))
 }
 
 fn bounded(lines: usize) -> u8 {

@@ -146,6 +146,12 @@ impl Host for Desk<'_> {
             return Err(StageError::WrongState);
         }
         received.answered = Some(status);
+        let opened = self.world.legs.get_mut(&received.leg).filter(|leg| leg.transaction == transaction.value);
+        match opened {
+            Some(leg) if status >= 300 => leg.state = LegState::Over,
+            Some(leg) if status >= 200 => leg.state = LegState::Up,
+            _ => {}
+        }
         let reason = reason.to_string();
         self.effects.push(Effect::Respond { transaction: transaction.value, status, reason, headers, body });
         Ok(())

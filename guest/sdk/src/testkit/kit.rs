@@ -7,8 +7,8 @@ use super::world::{Effect, Leg, LegState, Received, Sent, World};
 use crate::controller::handle;
 use crate::{
     CallKey, Context, Controller, EndingReason, Event, ExchangeId, FailureReason, Fault, Header, HttpArrival,
-    HttpRequest, HttpResponse, Identity, IncomingAck, IncomingCancel, IncomingRequest, IncomingResponse, LegId,
-    Principal, Random, RequestFailure, Timestamp, TransactionId, codec,
+    HttpRequest, HttpResponse, Identity, IncomingAck, IncomingCancel, IncomingReplacement, IncomingRequest,
+    IncomingResponse, LegId, Principal, Random, RequestFailure, Timestamp, TransactionId, codec,
 };
 
 /// A controller, its calls, and the network around them.
@@ -285,6 +285,23 @@ impl<C: Controller> Kit<C> {
             body: body.to_vec(),
         }));
         transaction
+    }
+
+    /// A phone calls to take the place of the one on a leg (RFC 3891): the new leg and the transaction of its INVITE.
+    pub fn replace(&mut self, replaced: u32, from: &str, body: &[u8]) -> (u32, u32) {
+        let Some(call) = self.calls.get_mut(&self.current) else { return (0, 0) };
+        let transaction = call.world.transaction();
+        let leg = call.world.open_from_outside(transaction, from, body);
+        let from = crate::Address { display_name: None, uri: from.to_string() };
+        self.network(Event::Replacement(IncomingReplacement {
+            leg: LegId { value: leg },
+            replaced: LegId { value: replaced },
+            transaction: TransactionId { value: transaction },
+            from,
+            headers: with_type(&[("Replaces", "a;to-tag=b;from-tag=c"), ("Require", "replaces")], body),
+            body: body.to_vec(),
+        }));
+        (leg, transaction)
     }
 
     /// A phone acknowledges a 2xx that the controller sent to its INVITE.

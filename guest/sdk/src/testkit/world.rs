@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::{Header, HttpResponse, Invite};
+use crate::{Address, Header, HttpResponse, Invite};
 
 /// Something that a controller did, once it was committed.
 #[derive(Debug, Clone, PartialEq)]
@@ -94,6 +94,9 @@ pub(super) struct Received {
     pub answered: Option<u16>,
 }
 
+/// The legs that phones open are counted from the one after this.
+const FIRST_FROM_OUTSIDE: u32 = 1 << 31;
+
 /// All of one call but its state.
 #[derive(Debug, Clone, Default)]
 pub(super) struct World {
@@ -126,6 +129,17 @@ impl World {
         };
         self.sent.insert(transaction, sent);
         transaction
+    }
+
+    /// A leg that a phone opens.
+    pub fn open_from_outside(&mut self, transaction: u32, from: &str, body: &[u8]) -> u32 {
+        let others = self.legs.keys().filter(|leg| **leg > FIRST_FROM_OUTSIDE).count();
+        let leg = FIRST_FROM_OUTSIDE + 1 + u32::try_from(others).unwrap_or(u32::MAX / 4);
+        let from = Address { display_name: None, uri: from.to_string() };
+        let invite = Invite { target: String::new(), to: None, from, headers: Vec::new(), body: body.to_vec() };
+        self.legs.insert(leg, Leg { invite, transaction, state: LegState::Calling });
+        self.received.insert(transaction, Received { leg, method: "INVITE".to_string(), answered: None });
+        leg
     }
 
     /// Whether an INVITE opened its leg, in contrast to a re-INVITE.

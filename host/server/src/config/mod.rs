@@ -72,7 +72,7 @@
 //! memory_bytes = 67108864               # in place of [engine] memory_bytes; by default at least this with wasi
 //!
 //! [tenants."example.com".settings]       # what its controller reads, whatever that knows; no secrets
-//! greeting = "hello"                    # a text, a number, true or false
+//! phone_transfer = "allow"              # a text, a number, true or false; README.md lists those of the built-in one
 //!
 //! [tenants."example.com".users.alice]
 //! pin = "123"                           # or pin_ha1 = { sha256 = "...", md5 = "..." } for no clear text

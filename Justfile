@@ -61,9 +61,9 @@ bench-deploys *ARGS: build
 bench-neighbours PAIRS="5": build
     PLUGBOARD_PROGRAM="$PWD/target/release/plugboard" cargo bench -p plugboard-tests --bench neighbours -- "$@"
 
-# Installs sipp and Kamailio (Debian packages) when they are missing.
+# Installs sipp, Kamailio and baresip (Debian packages) when they are missing.
 [private]
-peers: (debian "sipp:sip-tester" "kamailio:kamailio" "curl:curl")
+peers: (debian "sipp:sip-tester" "kamailio:kamailio" "/usr/lib/*/kamailio/modules/tls.so:kamailio-tls-modules" "baresip:baresip-core" "curl:curl")
 
 # What the bench wants besides. It does without perf, but then it cannot tell the share of each stage.
 [private]

@@ -44,6 +44,7 @@ impl Answer {
 pub struct Connection {
     stream: BufReader<Box<dyn Stream>>,
     host: String,
+    certificate: Vec<u8>,
 }
 
 trait Stream: Read + Write {}
@@ -58,12 +59,20 @@ impl Connection {
         while stream.conn.is_handshaking() {
             stream.conn.complete_io(&mut stream.sock)?;
         }
-        Ok(Self { stream: BufReader::new(Box::new(stream)), host: address.to_string() })
+        let certificate = stream.conn.peer_certificates().and_then(|chain| chain.first());
+        let certificate = certificate.map(|certificate| certificate.to_vec()).unwrap_or_default();
+        Ok(Self { stream: BufReader::new(Box::new(stream)), host: address.to_string(), certificate })
+    }
+
+    /// The certificate that the server showed, as DER; empty in the clear.
+    pub fn certificate(&self) -> &[u8] {
+        &self.certificate
     }
 
     /// Connects in the clear.
     pub fn http(address: SocketAddr) -> io::Result<Self> {
-        Ok(Self { stream: BufReader::new(Box::new(connect(address)?)), host: address.to_string() })
+        let stream = BufReader::new(Box::new(connect(address)?) as Box<dyn Stream>);
+        Ok(Self { stream, host: address.to_string(), certificate: Vec::new() })
     }
 
     /// Sends `name` as the Host of further requests.

@@ -5,36 +5,108 @@ use std::path::Path;
 
 use crate::place::{Place, tail};
 use crate::program::{Running, peer};
-use crate::sipp::udp_port_is_open;
+use crate::server::Domain;
+use crate::sipp::{tcp_port_is_open, udp_port_is_open};
 use crate::wait::{SOON, until};
+
+/// How Plugboard reaches Kamailio. Phones reach it by UDP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum By {
+    /// By the socket that phones use.
+    Udp,
+    /// By a socket of its own.
+    Tcp,
+    /// With a certificate of its own, in the file `tls.pem` of the place.
+    Tls,
+}
+
+impl By {
+    /// As URIs and the configuration write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Udp => "udp",
+            Self::Tcp => "tcp",
+            Self::Tls => "tls",
+        }
+    }
+}
+
+/// The hash that its challenges ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hash {
+    /// RFC 7616.
+    Md5,
+    /// RFC 8760.
+    Sha256,
+}
 
 /// A running Kamailio; ended when dropped.
 #[derive(Debug)]
 pub struct Kamailio {
     _running: Running,
+    /// For phones.
     address: SocketAddr,
+    /// For Plugboard.
+    near: SocketAddr,
+    by: By,
 }
 
 impl Kamailio {
-    /// Starts it on a port of its own.
+    /// Starts it on a port of its own, by UDP and with MD5.
     pub fn start(place: &Place) -> Self {
+        Self::start_with(place, By::Udp, Hash::Md5)
+    }
+
+    /// Starts it on ports of its own.
+    pub fn start_with(place: &Place, by: By, hash: Hash) -> Self {
         let address = place.port();
+        let near = if by == By::Udp { address } else { place.port() };
         let log = place.folder().join("kamailio.log");
         let mut command = peer("kamailio", "kamailio");
         command.arg("-f").arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("kamailio/kamailio.cfg"));
-        command.args(["-DD", "-E", "-m", "32", "-M", "4", "-l", &format!("udp:{address}")]);
+        command.args(["-DD", "-E", "-m", "32", "-M", "8", "-l", &format!("udp:{address}")]);
+        if by != By::Udp {
+            command.args(["-A", "WITH_TCP", "-l", &format!("{}:{near}", by.name())]);
+        }
+        if by == By::Tls {
+            let pair = rcgen::generate_simple_self_signed(vec![near.ip().to_string()]).expect("made");
+            place.write("tls.pem", pair.cert.pem());
+            place.write("tls.key", pair.signing_key.serialize_pem());
+            // The modules of Debian for TLS come in a package of their own.
+            let folder = place.folder().display();
+            command.args(["-A", "WITH_TLS", &format!("--subst=!TLS_FOLDER!{folder}!g")]);
+        }
+        if hash == Hash::Sha256 {
+            command.args(["-A", "WITH_SHA256"]);
+        }
         command.arg("-Y").arg(place.folder()).arg("-w").arg(place.folder());
         let mut running = Running::start(command, &log);
-        until("kamailio to open its port", SOON, || {
-            assert!(running.ended().is_none(), "kamailio does not start:\n{}", tail(&log, 30));
-            udp_port_is_open(address).then_some(())
+        until("kamailio to open its ports", SOON, || {
+            let hint = "on Debian: apt-get install kamailio kamailio-tls-modules";
+            assert!(running.ended().is_none(), "kamailio does not start ({hint}):\n{}", tail(&log, 30));
+            let is_near = by == By::Udp || tcp_port_is_open(near);
+            (udp_port_is_open(address) && is_near).then_some(())
         });
-        Self { _running: running, address }
+        Self { _running: running, address, near, by }
     }
 
-    /// Where it listens.
+    /// Where phones find it.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// A tenant whose SIP goes through it.
+    pub fn domain(&self) -> Domain {
+        let proxy = format!("\"sip:{};transport={};lr\"", self.near, self.by.name());
+        Domain::example().set("outbound_proxy", proxy)
+    }
+
+    /// What a configuration of Plugboard says in `[sip]` to trust it.
+    pub fn sip(&self, place: &Place) -> String {
+        match self.by {
+            By::Tls => format!("ca = {:?}", place.folder().join("tls.pem").display().to_string()),
+            _ => String::new(),
+        }
     }
 
     /// Registers a user of its table, to be called at `contact`.

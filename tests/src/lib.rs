@@ -8,6 +8,7 @@
 //!
 //! A peer program that is not installed fails the test and names the Debian package.
 
+pub mod baresip;
 pub mod curl;
 pub mod deploys;
 pub mod http;

@@ -40,6 +40,18 @@ impl Domain {
             .user("operator", "pin = \"1000\"\ndisplay_name = \"The Operator\"\nsip_password = \"exchange\"")
     }
 
+    /// Takes the trust away: everyone has to log in.
+    pub fn distrust(mut self) -> Self {
+        self.settings = self.settings.lines().filter(|line| !line.starts_with("trusted")).fold(
+            String::new(),
+            |mut settings, line| {
+                let _ = writeln!(settings, "{line}");
+                settings
+            },
+        );
+        self
+    }
+
     /// Adds a line of TOML to the tenant's table.
     pub fn set(mut self, key: &str, value: impl AsRef<str>) -> Self {
         let _ = writeln!(self.settings, "{key} = {}", value.as_ref());
@@ -75,8 +87,9 @@ pub struct Server {
     pub digest: SocketAddr,
     /// Admin listener.
     pub admin: SocketAddr,
-    /// SIP over UDP.
+    /// SIP, by UDP unless it was started otherwise.
     pub sip: SocketAddr,
+    transport: &'static str,
 }
 
 impl Server {
@@ -85,25 +98,40 @@ impl Server {
         Self::start_with(place, domains, "")
     }
 
-    /// As [`Self::start`], with `extra` tables of TOML.
+    /// As [`Self::start`], with `extra` keys of `[sip]` and tables of TOML.
     pub fn start_with(place: &Place, domains: &[Domain], extra: &str) -> Self {
+        Self::start_by(place, "udp", domains, extra)
+    }
+
+    /// As [`Self::start_with`], with SIP by this transport alone.
+    pub fn start_by(place: &Place, transport: &'static str, domains: &[Domain], extra: &str) -> Self {
         let (https, digest, admin, sip) = (place.port(), place.port(), place.port(), place.port());
-        let state = place.folder().join(format!("state-{}", sip.port()));
-        let mut text = format!(
-            "state_dir = {:?}\ndrain_timeout_seconds = 2\n\n[http]\nhttps = \"{https}\"\ndigest = \"{digest}\"\nadmin = \"{admin}\"\n\n[sip]\nudp = \"{sip}\"\n{extra}\n",
-            state.display().to_string()
-        );
-        for domain in domains {
-            let _ = writeln!(text, "[tenants.{:?}]\n{}{}", domain.name, domain.settings, domain.users);
-        }
+        let text = configuration([https, digest, admin, sip], transport, domains, extra);
         let config = place.write(&format!("plugboard-{}.toml", sip.port()), text);
         let log = place.folder().join(format!("server-{}.log", sip.port()));
         let mut command = Command::new(plugboard());
         command.arg("serve").arg("--config").arg(&config).env("RUST_LOG", "info,plugboard=debug");
         let running = Running::start(command, &log);
-        let mut server = Self { running, config, log, https, digest, admin, sip };
+        let mut server = Self { running, config, log, https, digest, admin, sip, transport };
         server.await_readiness();
         server
+    }
+
+    /// Writes another configuration in the place of the one that it was started with: the same addresses, these
+    /// tenants, and `extra` as in [`Self::start_with`].
+    pub fn reconfigure(&self, domains: &[Domain], extra: &str) {
+        let addresses = [self.https, self.digest, self.admin, self.sip];
+        self.write(&configuration(addresses, self.transport, domains, extra));
+    }
+
+    /// Writes this text in the place of the configuration.
+    pub fn write(&self, configuration: &str) {
+        fs::write(&self.config, configuration).expect("the folder can be written");
+    }
+
+    /// Its configuration file.
+    pub fn config(&self) -> &Path {
+        &self.config
     }
 
     fn await_readiness(&mut self) {
@@ -257,6 +285,24 @@ impl Drop for Server {
             eprintln!("--- last lines of the server's log\n{}", tail(&self.log, 60));
         }
     }
+}
+
+/// A configuration with listeners for HTTPS, Digest and admin, and a SIP socket.
+fn configuration(
+    [https, digest, admin, sip]: [SocketAddr; 4],
+    transport: &str,
+    domains: &[Domain],
+    extra: &str,
+) -> String {
+    let udp = if transport == "udp" { String::new() } else { "udp = []\n".to_owned() };
+    let mut text = format!(
+        "state_dir = \"state-{}\"\ndrain_timeout_seconds = 2\n\n[http]\nhttps = \"{https}\"\ndigest = \"{digest}\"\nadmin = \"{admin}\"\n\n[sip]\n{udp}{transport} = \"{sip}\"\n{extra}\n",
+        sip.port()
+    );
+    for domain in domains {
+        let _ = writeln!(text, "[tenants.{:?}]\n{}{}", domain.name, domain.settings, domain.users);
+    }
+    text
 }
 
 /// What a command did.

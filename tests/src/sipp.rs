@@ -16,6 +16,7 @@ pub struct Scenario<'a> {
     name: String,
     address: SocketAddr,
     calls: u32,
+    tcp: bool,
     arguments: Vec<String>,
 }
 
@@ -33,7 +34,14 @@ pub struct Phone {
 impl Place {
     /// A phone that will play `tests/sipp/{name}.xml` on a port of its own.
     pub fn phone(&self, name: &str) -> Scenario<'_> {
-        Scenario { place: self, name: name.to_owned(), address: self.port(), calls: 1, arguments: Vec::new() }
+        Scenario {
+            place: self,
+            name: name.to_owned(),
+            address: self.port(),
+            calls: 1,
+            tcp: false,
+            arguments: Vec::new(),
+        }
     }
 }
 
@@ -59,6 +67,13 @@ impl Scenario<'_> {
     /// Answers challenges as this user.
     pub fn credentials(mut self, user: &str, password: &str) -> Self {
         self.arguments.extend(["-au", user, "-ap", password].map(str::to_owned));
+        self
+    }
+
+    /// Speaks TCP.
+    pub fn by_tcp(mut self) -> Self {
+        self.tcp = true;
+        self.arguments.extend(["-t", "t1"].map(str::to_owned));
         self
     }
 
@@ -97,7 +112,8 @@ impl Scenario<'_> {
         let mut running = Running::start(command, &screen);
         until(&format!("{} to open its port", self.name), SOON, || {
             let ended = running.ended();
-            (ended.is_some() || udp_port_is_open(self.address)).then_some(())
+            let is_open = if self.tcp { tcp_port_is_open(self.address) } else { udp_port_is_open(self.address) };
+            (ended.is_some() || is_open).then_some(())
         });
         Phone { name: self.name, address: self.address, running, errors, messages, screen }
     }
@@ -164,11 +180,17 @@ fn scenario_folder() -> PathBuf {
 
 /// Whether some socket is bound to this UDP address, without touching it.
 pub fn udp_port_is_open(address: SocketAddr) -> bool {
+    is_in_table(address, "/proc/net/udp")
+}
+
+/// Whether some socket listens at this TCP address, without touching it.
+pub fn tcp_port_is_open(address: SocketAddr) -> bool {
+    is_in_table(address, "/proc/net/tcp")
+}
+
+fn is_in_table(address: SocketAddr, table: &str) -> bool {
     let SocketAddr::V4(address) = address else { return false };
     let ip = u32::from_ne_bytes(address.ip().octets());
     let wanted = format!("{ip:08X}:{:04X}", address.port());
-    fs::read_to_string("/proc/net/udp")
-        .unwrap_or_default()
-        .lines()
-        .any(|line| line.split_whitespace().nth(1) == Some(&wanted))
+    fs::read_to_string(table).unwrap_or_default().lines().any(|line| line.split_whitespace().nth(1) == Some(&wanted))
 }

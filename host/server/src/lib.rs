@@ -21,3 +21,4 @@ pub mod serve;
 pub mod state_dir;
 pub mod switch;
 pub mod tenants;
+pub mod watch;

@@ -11,6 +11,7 @@ use crate::reload::{ADMIN, DIGEST, Entrance, HTTPS, Reloader, Reloads, controlle
 use crate::state_dir::StateDir;
 use crate::switch::{Switch, SwitchConfig};
 use crate::tenants::{Tenant, Tenants};
+use crate::watch;
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
 use plugboard_engine::Engine;
@@ -48,6 +49,7 @@ pub struct Server {
     reloads: Reloads,
     reloader: JoinHandle<()>,
     keeper: JoinHandle<()>,
+    watcher: JoinHandle<()>,
 }
 
 impl Server {
@@ -103,10 +105,25 @@ impl Server {
         reloader.open().await?;
         let listeners = reloader.listeners.clone();
         let reloader = tokio::spawn(reloader.serve(asked));
+        let watcher = tokio::spawn(watch::watch(tenants.clone(), switch.clone()));
         let keeper = tokio::spawn(deploy::keeper::keep(tenants.clone(), switch.clone()));
         ready.store(true, Ordering::Relaxed);
         let [udp, tcp, tls] = [Transport::Udp, Transport::Tcp, Transport::Tls].map(|by| switch.addresses(by));
-        Ok(Self { udp, tcp, tls, token_file, tenants, switch, config, listeners, ready, reloads, reloader, keeper })
+        Ok(Self {
+            udp,
+            tcp,
+            tls,
+            token_file,
+            tenants,
+            switch,
+            config,
+            listeners,
+            ready,
+            reloads,
+            reloader,
+            keeper,
+            watcher,
+        })
     }
 
     /// Where the HTTPS listener is now, if there is one.
@@ -129,6 +146,7 @@ impl Server {
     pub async fn drain(self) {
         self.ready.store(false, Ordering::Relaxed);
         self.keeper.abort();
+        self.watcher.abort();
         self.reloader.abort();
         let timeout = self.config.load().drain_timeout;
         tokio::join!(self.listeners.stop(&[HTTPS, DIGEST]), self.switch.drain(timeout));

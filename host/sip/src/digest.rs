@@ -1,7 +1,7 @@
 //! Digest authentication (RFC 7616, with SHA-512-256 for SIP by RFC 8760), for both sides.
 //!
 //! MD5, SHA-256 and SHA-512-256, each with its `-sess` form; qop `auth` and `auth-int`, and none at all (RFC 2069),
-//! which is served for MD5 only. `userhash` is not served.
+//! which is checked for MD5 only and answered for any. `userhash` is not served.
 
 mod algorithm;
 mod authorization;

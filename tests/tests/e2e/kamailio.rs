@@ -1,8 +1,8 @@
 //! Kamailio as registrar and challenging proxy, with two registered phones: the main job, as the document shows it.
 
-use plugboard_tests::kamailio::Kamailio;
+use plugboard_tests::kamailio::{By, Hash, Kamailio};
 use plugboard_tests::place::Place;
-use plugboard_tests::server::{Domain, Server};
+use plugboard_tests::server::Server;
 use plugboard_tests::status::{document, lines, summary};
 use plugboard_tests::wait::{SOON, until};
 
@@ -12,8 +12,22 @@ const CALL: &str = "/callcontroller/alice/bob";
 
 #[test]
 fn refer_call_between_registered_soft_phones() {
-    let place = Place::new("kamailio");
-    let kamailio = Kamailio::start(&place);
+    refer_call("kamailio", By::Udp, Hash::Md5);
+}
+
+#[test]
+fn refer_call_by_tcp_with_sha_256() {
+    refer_call("kamailio-tcp", By::Tcp, Hash::Sha256);
+}
+
+#[test]
+fn refer_call_by_tls_with_sha_256() {
+    refer_call("kamailio-tls", By::Tls, Hash::Sha256);
+}
+
+fn refer_call(name: &str, by: By, hash: Hash) {
+    let place = Place::new(name);
+    let kamailio = Kamailio::start_with(&place, by, hash);
     let phone = |user: &str, password: &str, ring: u64| {
         let phone = soft_phone(&place, kamailio.address(), user, password, ring);
         phone.register();
@@ -21,7 +35,7 @@ fn refer_call_between_registered_soft_phones() {
         phone
     };
     let (alice, bob) = (phone("alice", "wonderland", 100), phone("bob", "builder", 300));
-    let server = Server::start(&place, &[Domain::example().proxy(kamailio.address())]);
+    let server = Server::start_by(&place, by.name(), &[kamailio.domain()], &kamailio.sip(&place));
     server.place_call(CALL);
 
     let expected = [
@@ -52,11 +66,25 @@ fn refer_call_between_registered_soft_phones() {
 
 #[test]
 fn invite_call_between_registered_phones_of_sipp() {
-    let place = Place::new("kamailio-invite");
-    let kamailio = Kamailio::start(&place);
+    invite_call("kamailio-invite", By::Udp);
+}
+
+#[test]
+fn invite_call_by_tcp_along_two_record_routes() {
+    invite_call("kamailio-invite-tcp", By::Tcp);
+}
+
+#[test]
+fn invite_call_by_tls_along_two_record_routes() {
+    invite_call("kamailio-invite-tls", By::Tls);
+}
+
+fn invite_call(name: &str, by: By) {
+    let place = Place::new(name);
+    let kamailio = Kamailio::start_with(&place, by, Hash::Md5);
     let calling = place.phone("calling_routed").at(registered(&place, &kamailio, "alice", "wonderland")).start();
     let called = place.phone("called_routed").at(registered(&place, &kamailio, "bob", "builder")).start();
-    let server = Server::start(&place, &[Domain::example().proxy(kamailio.address())]);
+    let server = Server::start_by(&place, by.name(), &[kamailio.domain()], &kamailio.sip(&place));
     server.place_call(&format!("{CALL}?sipMethod=INVITE"));
     server.await_json(CALL, "the call to be up", |json| json["phase"] == "up");
     server.hang_up(CALL);

@@ -1,9 +1,10 @@
 //! The whole thing on loopback: the real program, its built-in controller, and real peers.
 
+mod baresip;
 mod commands;
 mod drain;
-mod flood;
 mod fallback;
+mod flood;
 mod hostile;
 mod inside;
 mod invite;
@@ -12,10 +13,13 @@ mod kamailio;
 mod network;
 mod refer;
 mod referral;
+mod reload;
 mod seed;
 mod swap;
+mod tcp;
 mod tenants;
 mod versions;
+mod watch;
 
 use std::net::SocketAddr;
 use std::time::Duration;

@@ -221,6 +221,40 @@ fn a_challenge_is_answered_without_the_guest_seeing_a_secret() {
 }
 
 #[test]
+fn a_changed_password_answers_the_next_challenge_of_a_call_that_is_up() {
+    let answered = |password: Option<&'static str>| {
+        let mut bench = Bench::new(caller);
+        let invite = bench.place("/bob");
+        if let Some(password) = password {
+            bench.tenant.configure(crate::tenant::Settings::new(Arc::new(bench::Alice(password))));
+        }
+        bench.challenge(&invite, "n1", false);
+        let again = bench.request(Method::Invite);
+        again.headers.get_str(&HeaderName::ProxyAuthorization).expect("credentials").to_owned()
+    };
+    // The same chance each time, so that the proofs differ by the password alone.
+    let before = answered(None);
+    assert_eq!(answered(None), before);
+    assert_eq!(answered(Some("secret")), before);
+    assert_ne!(answered(Some("other")), before);
+}
+
+#[test]
+fn a_tenant_that_was_removed_takes_no_call_and_ends_what_is_up() {
+    let mut bench = Bench::new(caller);
+    let invite = bench.place("/bob");
+    bench.answer(&invite, 200, "OK", sdp());
+    bench.request(Method::Ack);
+    bench.answers();
+    bench.tenant.remove();
+    bench.arrive("POST", "/carol");
+    assert_eq!(bench.answers(), [503]);
+    bench.shard.end_calls(bench.now, EndingReason::TenantRemoved, |tenant, _| tenant.is_removed(), &mut bench.out);
+    bench.run();
+    bench.request(Method::Bye);
+}
+
+#[test]
 fn a_challenge_that_overtakes_the_event_of_a_100_is_answered_all_the_same() {
     let mut bench = Bench::new(caller);
     let invite = bench.place("/bob");

@@ -198,6 +198,7 @@ impl List {
             domain: _,
             hosts,
             controller,
+            watch,
             wasi,
             memory_bytes,
             event_deadline,
@@ -215,6 +216,7 @@ impl List {
         let key = |name: &str| format!("{}.{name}", tenant_key(old));
         self.at_once(key("hosts"), *hosts == new.hosts);
         self.at_once(key("controller"), *controller == new.controller);
+        self.at_once(key("watch"), *watch == new.watch);
         self.at_once(key("wasi"), *wasi == new.wasi);
         self.at_once(key("outbound_proxy"), *outbound_proxy == new.outbound_proxy);
         self.at_once(key("trusted"), *trusted == new.trusted);

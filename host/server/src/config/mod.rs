@@ -53,6 +53,7 @@
 //! [tenants."example.com"]
 //! hosts = ["pbx.example.com"]           # HTTP Host names; the first tenant answers for any other
 //! controller = "guests/mine.wasm"       # omitted: the built-in controller
+//! watch = true                          # deploy the controller file whenever it changes on disk
 //! wasi = true                           # its components may import WASI 0.2, as those of other languages do
 //! outbound_proxy = "sip:127.0.0.1:5080;transport=udp"
 //! session_expires_seconds = 1800        # a call whose phones refresh it no more ends (RFC 4028); 0: no such timer
@@ -245,6 +246,8 @@ pub struct TenantConfig {
     pub hosts: Vec<String>,
     /// The component to run until another is deployed; none: the built-in one.
     pub controller: Option<PathBuf>,
+    /// Whether that file is deployed when it changes; there is one then.
+    pub watch: bool,
     /// Whether its components may import WASI 0.2.
     pub wasi: bool,
     /// How much memory an instance of its call logic may have, in bytes; none: as `[engine]` says, or what an

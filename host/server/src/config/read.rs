@@ -252,6 +252,10 @@ fn tenant(domain: String, value: &Value<'_>, folder: &Path) -> Option<TenantConf
     let controller = table.text("controller", "write the name of a component: controller = \"mine.wasm\"", |text| {
         Some(folder.join(text))
     });
+    let watch = table.flag("watch").unwrap_or(false);
+    if watch && controller.is_none() {
+        table.wrong("`watch` is for a `controller`: name its file, or leave `watch` out");
+    }
     let wasi = table.flag("wasi").unwrap_or(false);
     let outbound_proxy =
         table.text("outbound_proxy", "write a SIP URI: outbound_proxy = \"sip:127.0.0.1:5080\"", proxy);
@@ -263,6 +267,7 @@ fn tenant(domain: String, value: &Value<'_>, folder: &Path) -> Option<TenantConf
         domain,
         hosts: hosts.unwrap_or_default(),
         controller,
+        watch,
         wasi,
         memory_bytes: None,
         event_deadline: None,

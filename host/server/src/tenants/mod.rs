@@ -13,6 +13,7 @@ use ipnet::IpNet;
 use plugboard_calls::tenant::Settings;
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// One tenant as the listeners see it.
@@ -25,6 +26,8 @@ pub struct Tenant {
     pub deployments: Arc<Deployments>,
     /// Largest body of a request to it, in bytes; none: as the listener says.
     pub body_bytes_max: Option<usize>,
+    /// The controller file that is deployed when it changes.
+    pub watched: Option<PathBuf>,
     trusted: Vec<IpNet>,
     cors_origins: Vec<String>,
 }
@@ -51,7 +54,8 @@ impl Tenant {
         deployments: Arc<Deployments>,
     ) -> Self {
         let (trusted, cors_origins) = (config.trusted.clone(), config.cors_origins.clone());
-        Self { core, users, deployments, body_bytes_max: config.body_bytes_max, trusted, cors_origins }
+        let watched = config.controller.clone().filter(|_| config.watch);
+        Self { core, users, deployments, body_bytes_max: config.body_bytes_max, watched, trusted, cors_origins }
     }
 
     /// Its SIP domain, which is also the realm of its logins.

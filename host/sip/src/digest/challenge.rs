@@ -26,8 +26,8 @@ pub struct Challenge {
 
 impl Challenge {
     /// All challenges in the values of WWW-Authenticate or Proxy-Authenticate fields, in order. There may be several in
-    /// one value, 16 at most. What is not Digest, has an unknown algorithm, only unknown qualities, or none with
-    /// another algorithm than MD5, or is malformed, is left out.
+    /// one value, 16 at most. What is not Digest, has an unknown algorithm, only unknown qualities, or none with a
+    /// session algorithm, or is malformed, is left out.
     pub fn parse_all<'a>(values: impl IntoIterator<Item = &'a Value>) -> Vec<Challenge> {
         let texts = values.into_iter().filter_map(Value::as_str);
         texts.flat_map(fields::parse).filter_map(|scheme| Challenge::of(&scheme)).collect()
@@ -42,8 +42,9 @@ impl Challenge {
             None => Vec::new(),
             Some(names) => names.split(',').filter_map(|name| Qop::parse(name.trim_ascii())).collect(),
         };
-        // Without a quality there is no cnonce to make a session key of, and RFC 2069 knows MD5 only.
-        let answerable = !qop.is_empty() || (algorithm == Algorithm::MD5 && scheme.get("qop").is_none());
+        // Without a quality there is no cnonce to make a session key of. RFC 7616 §3.3 wants one in every challenge,
+        // and Kamailio asks for SHA-256 without: that is answered as RFC 2069 has it.
+        let answerable = !qop.is_empty() || (!algorithm.session && scheme.get("qop").is_none());
         if !scheme.is_digest() || !answerable {
             return None;
         }

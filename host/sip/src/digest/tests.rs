@@ -75,6 +75,16 @@ fn rfc_2617_section_3_5_and_rfc_2069_section_2_4() {
 }
 
 #[test]
+fn sha_256_without_a_quality_is_answered_as_kamailio_checks_it() {
+    let values = [r#"Digest realm="example.test", nonce="n", algorithm=SHA-256"#].map(Value::from);
+    let challenge = Challenge::parse_all(&values).pop().expect("is answerable");
+    let secret = Secret::password("wonderland");
+    let value = answer(&challenge, &secret, "alice", "REGISTER", "sip:example.test", b"", "c", 1).expect("served");
+    assert_eq!(response_of(&value), "1f6e2ac30655835469a716889b9a6738384fb0457395c71d9d2586cc0dfc0d4f");
+    assert!(value.contains("algorithm=SHA-256") && !value.contains("qop="), "{value}");
+}
+
+#[test]
 fn every_algorithm_and_quality_verifies_what_it_answers() {
     for name in ["MD5", "md5-SESS", "SHA-256", "SHA-256-sess", "SHA-512-256", "SHA-512-256-sess"] {
         for qop in [Qop::Auth, Qop::AuthInt] {
@@ -104,7 +114,7 @@ fn the_best_of_several_challenges_is_taken() {
         Value::from(r#"Digest realm="r", nonce="3", algorithm=SHA-256, qop="auth", stale=TRUE"#),
         Value::from(r#"Digest realm="r", nonce="4", algorithm=SHA-256, qop="auth""#),
         Value::from(r#"Digest realm="r", nonce="5", algorithm=SHA-512-256, qop="unknown""#),
-        Value::from(r#"Digest realm="r", nonce="6", algorithm=SHA-512-256"#),
+        Value::from(r#"Digest realm="r", nonce="6", algorithm=SHA-512-256-sess"#),
         Value::from(r#"Digest realm="r", algorithm=SHA-512-256, qop="auth""#),
     ];
     let challenges = Challenge::parse_all(&values);

@@ -41,7 +41,8 @@ impl Guest {
         let version = compiled.try_out().expect("it describes itself").version(&[0; 32]);
         let mut guest = Self { version, cache: Arc::new(MemoryCache::new(1 << 20)), state: Vec::new() };
         let post = guest.http("POST");
-        guest.state = guest.handle(None, Principal::Trusted, &post, View { next_leg: 1, next_transaction: 1, ..view() });
+        guest.state =
+            guest.handle(None, Principal::Trusted, &post, View { next_leg: 1, next_transaction: 1, ..view() });
         guest
     }
 

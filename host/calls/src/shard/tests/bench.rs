@@ -29,7 +29,7 @@ pub struct Bench {
     pub everything: Vec<String>,
     logic: Arc<dyn Logic>,
     script: Script,
-    out: Vec<Output>,
+    pub out: Vec<Output>,
     sent: Vec<Message>,
     answers: Vec<u16>,
     bodies: Vec<String>,
@@ -74,7 +74,8 @@ fn scripted(script: Script, migrates: Migrated) -> Arc<dyn Logic> {
     Arc::new(Scripted { script, description, migrates })
 }
 
-struct Alice;
+/// The only user, with her password.
+pub struct Alice(pub &'static str);
 
 impl Directory for Alice {
     fn find(&self, name: &str) -> Option<UserRecord> {
@@ -83,7 +84,7 @@ impl Directory for Alice {
     }
 
     fn credentials(&self, user: &str) -> Option<Credentials> {
-        (user == "alice").then(|| Credentials { username: "alice".into(), secret: Secret::password("secret") })
+        (user == "alice").then(|| Credentials { username: "alice".into(), secret: Secret::password(self.0) })
     }
 }
 
@@ -105,7 +106,7 @@ impl Bench {
             shard: Shard::new(config),
             tenant: Tenant::new(
                 "example.com".into(),
-                Settings { limits, session_expires_seconds: 0, ..Settings::new(Arc::new(Alice)) },
+                Settings { limits, session_expires_seconds: 0, ..Settings::new(Arc::new(Alice("secret"))) },
             ),
             now: Time::from_millis(1_000_000),
             everything: Vec::new(),
@@ -261,7 +262,8 @@ impl Bench {
     /// The tenant's calls ask for session timers.
     pub fn ask_for_sessions(&mut self, seconds: u32) {
         let limits = Limits { calls: CALLS_MAX, ..Limits::default() };
-        let settings = Settings { limits, session_expires_seconds: seconds, ..Settings::new(Arc::new(Alice)) };
+        let settings =
+            Settings { limits, session_expires_seconds: seconds, ..Settings::new(Arc::new(Alice("secret"))) };
         self.tenant.configure(settings);
     }
 

@@ -1,0 +1,51 @@
+//! baresip as the calling and as the called phone, in REFER mode: the two hear each other, and not through us.
+
+use plugboard_tests::baresip::Baresip;
+use plugboard_tests::place::Place;
+use plugboard_tests::server::{Domain, Server};
+use plugboard_tests::wait::{SOON, until};
+
+/// The tones of the two phones, in hertz.
+const ALICE: u32 = 440;
+const BOB: u32 = 1_000;
+
+struct Talk {
+    alice: Baresip,
+    bob: Baresip,
+    server: Server,
+    path: String,
+    _place: Place,
+}
+
+impl Talk {
+    /// Has Plugboard connect them, and waits until they hear each other.
+    fn start(name: &str, mode: &str) -> Self {
+        let place = Place::new(name);
+        let alice = Baresip::start(&place, "alice", ALICE, 20_000..=24_999);
+        let bob = Baresip::start(&place, "bob", BOB, 25_000..=29_999);
+        let server = Server::start(&place, &[Domain::example()]);
+        let path = format!("/callcontroller/{}/{}?agent=alice", alice.user("alice"), bob.user("bob"));
+        server.place_call(&format!("{path}&sipMethod={mode}"));
+        alice.hears(BOB);
+        bob.hears(ALICE);
+        alice.hears_directly(&bob);
+        bob.hears_directly(&alice);
+        Self { alice, bob, server, path, _place: place }
+    }
+}
+
+#[test]
+fn refer_mode_and_we_step_aside() {
+    let Talk { mut alice, mut bob, server, path, _place } = Talk::start("baresip-refer", "refer");
+    assert_eq!(server.await_outcome(&path).1, "handed-over");
+    until("the NOTIFY that bob has answered", SOON, || {
+        let told = |line: &plugboard_tests::status::Line| line.method == "NOTIFY" && line.status_line.contains(" 200");
+        server.lines(&path).iter().any(told).then_some(())
+    });
+    server.await_end(&path);
+    alice.hears(BOB);
+    bob.hears(ALICE);
+    alice.type_in("/hangup");
+    bob.says("session closed");
+    alice.says("terminated (duration");
+}

@@ -84,7 +84,14 @@ pub fn place_calls(server: &Server, mode: Mode, pace: Duration, tally: &Tally) {
     while tally.goes_on() {
         match caller.call() {
             Ok(()) => drop(tally.completed.fetch_add(1, Relaxed)),
-            Err(problem) => tally.note(format!("{mode:?}: {problem}")),
+            Err(problem) => {
+                tally.note(format!("{mode:?}: {problem}"));
+                // What is left of the call must not be in the way of the next.
+                match phones(server.https.ip()) {
+                    Ok(phones) => caller.phones = phones,
+                    Err(problem) => return tally.note(problem),
+                }
+            }
         }
         next += pace;
         sleep(next.saturating_duration_since(Instant::now()));

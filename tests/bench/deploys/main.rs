@@ -1,10 +1,11 @@
 //! A thousand deployments in a row while calls are placed at a steady pace in both modes. Each component differs from
 //! all others, so each is compiled. `./just bench-deploys [--deploys N]`
 //!
-//! It demands that no call failed and no HTTPS connection was closed, that the memory after the last deployment is
+//! Before that, as many calls are placed as the server remembers. It demands that no call failed and no HTTPS connection was closed, that the memory after the last deployment is
 //! within 5 % of that after the hundredth (with 200 deployments or more), and that swaps add at most 5 ms to the 99th
 //! percentile of an event, from the first byte of an HTTPS request to the last of its answer.
 
+use std::ops::Range;
 use std::process::ExitCode;
 use std::sync::atomic::Ordering::Relaxed;
 use std::thread;
@@ -20,8 +21,16 @@ const CALLERS: [Mode; 4] = [Mode::Refer, Mode::Invite, Mode::Refer, Mode::Invite
 /// From the beginning of a caller's call to that of its next.
 const CALL_PACE: Duration = Duration::from_millis(1_000);
 const PROBE_PACE: Duration = Duration::from_millis(5);
-/// How long calls are placed without deployments, before and after.
-const QUIET: Duration = Duration::from_secs(30);
+/// Calls before anything is measured: the server remembers the last 2,048 that are over (256 of each of 8 shards) for
+/// `plugboard ladder`, and its memory grows until it does.
+const WARM_UP: u64 = 2_500;
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// Fewer deployments say nothing about memory.
+const MEMORY_FROM: u32 = 200;
+/// Deployments in a row, in number; then comes a pause to compare with, so that both see the same machine.
+const BLOCK: u32 = 50;
+/// How long calls are placed without deployments, before each block and after the last.
+const QUIET: Duration = Duration::from_secs(10);
 /// Deployments over which memory is averaged.
 const SAMPLES: usize = 10;
 const MEMORY_GROWTH_MAX: f64 = 0.05;
@@ -35,6 +44,9 @@ fn main() -> ExitCode {
     let mut server = Server::start(&place, &[Domain::example()]);
     let id = server.process().id();
     let (tally, server) = (&Tally::default(), &server);
+    if deploys >= MEMORY_FROM {
+        warm_up(server);
+    }
     let measured = thread::scope(|scope| {
         let load = tally.load();
         for mode in CALLERS {
@@ -56,26 +68,46 @@ fn main() -> ExitCode {
     report(&measured, &probes, tally)
 }
 
-/// What was measured between the first deployment and the last.
+/// Places calls without a pause until the server remembers as many as it ever does.
+fn warm_up(server: &Server) {
+    let tally = &Tally::default();
+    thread::scope(|scope| {
+        let _load = tally.load();
+        for mode in CALLERS.repeat(2) {
+            scope.spawn(move || place_calls(server, mode, Duration::ZERO, tally));
+        }
+        while tally.completed.load(Relaxed) < WARM_UP && tally.problems().is_empty() {
+            thread::sleep(LOOK_EVERY);
+        }
+    });
+    let problems = tally.problems();
+    println!("warm: {} calls, {} problems", tally.completed.load(Relaxed), problems.len());
+    problems.iter().take(20).for_each(|problem| println!("     {problem}"));
+}
+
+/// What was measured.
 struct Measured {
-    begun: Instant,
-    ended: Instant,
+    /// From when to when components were deployed.
+    blocks: Vec<Range<Instant>>,
     took: Vec<Duration>,
     /// Resident memory after each, in bytes.
     memory: Vec<u64>,
 }
 
 fn replace_again_and_again(server: &Server, process: u32, deploys: u32) -> Result<Measured, String> {
-    thread::sleep(QUIET);
-    let mut measured = Measured { begun: Instant::now(), ended: Instant::now(), took: Vec::new(), memory: Vec::new() };
-    for number in 1..=deploys {
-        measured.took.push(deploy(server, DOMAIN, &controller(number))?);
-        measured.memory.push(resident_bytes(process));
-        if number % 100 == 0 {
-            println!("{number} deployments, {} MiB", resident_bytes(process) >> 20);
+    let mut measured = Measured { blocks: Vec::new(), took: Vec::new(), memory: Vec::new() };
+    let mut number = 0;
+    while number < deploys {
+        thread::sleep(QUIET);
+        let begun = Instant::now();
+        for _ in 0..BLOCK.min(deploys - number) {
+            number += 1;
+            measured.took.push(deploy(server, DOMAIN, &controller(number))?);
+            measured.memory.push(resident_bytes(process));
         }
+        measured.blocks.push(begun..Instant::now());
+        println!("{number} deployments, {} MiB", resident_bytes(process) >> 20);
     }
-    measured.ended = Instant::now();
     thread::sleep(QUIET);
     Ok(measured)
 }
@@ -91,13 +123,13 @@ fn report(measured: &Measured, probes: &[(Instant, Duration)], tally: &Tally) ->
     let completed = tally.completed.load(Relaxed);
     check(problems.is_empty() && completed > 0, format!("{completed} calls completed, {} problems", problems.len()));
 
-    let seconds = (measured.ended - measured.begun).as_secs_f64();
+    let seconds = measured.blocks.iter().map(|block| block.end - block.start).sum::<Duration>().as_secs_f64();
     let [took_p50, took_p99] = [50, 99].map(|percent| percentile(measured.took.iter().copied(), percent));
     println!(
         "     {} deployments in {seconds:.0} s: p50 {took_p50:.0?}, p99 {took_p99:.0?} from upload to live",
         measured.took.len()
     );
-    if measured.memory.len() >= 200 {
+    if measured.memory.len() >= MEMORY_FROM as usize {
         let average = |samples: &[u64]| samples.iter().sum::<u64>() as f64 / samples.len() as f64;
         let early = average(&measured.memory[100 - SAMPLES..100]);
         let late = average(&measured.memory[measured.memory.len() - SAMPLES..]);
@@ -112,7 +144,7 @@ fn report(measured: &Measured, probes: &[(Instant, Duration)], tally: &Tally) ->
         check(growth <= MEMORY_GROWTH_MAX, line);
     }
 
-    let during = |begun: &Instant| (measured.begun..measured.ended).contains(begun);
+    let during = |begun: &Instant| measured.blocks.iter().any(|block| block.contains(begun));
     let of = |swaps: bool| probes.iter().filter(move |(begun, _)| during(begun) == swaps).map(|(_, took)| *took);
     let [quiet, swaps] = [of(false).collect::<Vec<_>>(), of(true).collect::<Vec<_>>()];
     for (name, events) in [("without swaps", &quiet), ("with swaps", &swaps)] {

@@ -11,6 +11,7 @@ mod mutate;
 mod stream;
 mod time;
 mod typed;
+mod values;
 
 pub use digest::digest;
 pub use layer::layer;
@@ -19,18 +20,20 @@ pub use mutate::Mutator;
 pub use stream::stream;
 pub use time::in_time;
 pub use typed::{name_addr, uri, via};
+pub use values::values;
 
 /// Takes bytes and panics when a promise is broken.
 pub type Oracle = fn(&[u8]);
 
 /// All oracles by the names of their fuzz targets and corpora.
-pub const ORACLES: [(&str, Oracle); 7] = [
+pub const ORACLES: [(&str, Oracle); 8] = [
     ("digest", digest),
     ("layer", layer),
     ("message", message),
     ("name_addr", name_addr),
     ("stream", stream),
     ("uri", uri),
+    ("values", values),
     ("via", via),
 ];
 

@@ -6,6 +6,7 @@ mod late;
 mod limits;
 mod reliable;
 mod replaces;
+mod routing;
 mod sessions;
 
 use super::*;

@@ -1,5 +1,5 @@
-//! The edge of the machine: UDP sockets, TCP and TLS connections, the resolver and the clock. Nothing here knows what
-//! a call is.
+//! The edge of the machine: UDP sockets, TCP, TLS and WebSocket connections, the resolver and the clock. Nothing here
+//! knows what a call is.
 
 #![forbid(unsafe_code)]
 

@@ -1,8 +1,10 @@
-//! SIP over TCP and TLS (RFC 3261 §18): listeners, the connections that peers made and those that we made, and what
+//! SIP over TCP, TLS and WebSocket (RFC 3261 §18, RFC 7118): listeners, the connections that peers made and those that we made, and what
 //! is sent on them. Which connection a message takes and how many there may be is decided in
 //! [`plugboard_sip::connections`], where a message ends in [`plugboard_sip::stream`].
 
 mod connection;
+mod plain;
+mod web_socket;
 
 use crate::tcp;
 use crate::tls::Tls;
@@ -42,8 +44,11 @@ pub struct StreamLimits {
     pub message_time: Duration,
     /// For a peer to take what is written.
     pub write_time: Duration,
-    /// Without anything read or written.
+    /// Without anything read or written. Not for WebSocket, which lasts as long as the peer answers pings.
     pub idle_time: Duration,
+    /// Without anything read on a WebSocket, before the peer is asked whether it is still there. It has `message_time`
+    /// to answer.
+    pub ping_after: Duration,
 }
 
 impl Default for StreamLimits {
@@ -55,6 +60,7 @@ impl Default for StreamLimits {
             message_time: Duration::from_secs(10),
             write_time: Duration::from_secs(10),
             idle_time: Duration::from_secs(600),
+            ping_after: Duration::from_secs(30),
         }
     }
 }
@@ -118,18 +124,22 @@ pub struct Streams<H: StreamHandler> {
     table: Mutex<Connections<UnboundedSender<Outgoing<H::Ticket>>>>,
     limits: StreamLimits,
     tls: Option<Tls>,
+    /// The pages that may connect by WebSocket (RFC 6454), or `*`.
+    origins: Vec<String>,
     runtime: Handle,
     stop: watch::Sender<bool>,
     counters: StreamCounters,
 }
 
 impl<H: StreamHandler> Streams<H> {
-    /// No connections yet. Must be called within a tokio runtime, which serves them.
-    pub fn new(limits: StreamLimits, tls: Option<Tls>) -> Arc<Self> {
+    /// No connections yet. Must be called within a tokio runtime, which serves them. `origins` are the web pages that
+    /// may connect by WebSocket, `*` for any; who is no browser has no origin and is not asked.
+    pub fn new(limits: StreamLimits, tls: Option<Tls>, origins: Vec<String>) -> Arc<Self> {
         Arc::new(Self {
             table: Mutex::new(Connections::new(limits.connections)),
             limits,
             tls,
+            origins,
             runtime: Handle::current(),
             stop: watch::channel(false).0,
             counters: StreamCounters::default(),
@@ -186,10 +196,14 @@ impl<H: StreamHandler> Streams<H> {
             None if destination.transport.is_secure() && domain.is_none() => {
                 return Err(SendFailure::NoConnection);
             }
+            // A phone behind WebSocket listens nowhere else (RFC 7118 §5).
+            None if destination.transport.is_web_socket() && bytes.starts_with(b"SIP/") => {
+                return Err(SendFailure::NoConnection);
+            }
             None => self.open(&mut table, handler, destination, domain, from)?,
         };
         let link = table.queue(id, bytes.len())?;
-        link.send(Outgoing { bytes, ticket }).map_err(|_| SendFailure::Broken)
+        link.send(Outgoing::Message { bytes, ticket }).map_err(|_| SendFailure::Broken)
     }
 
     /// Connections that are up or being made, in number.

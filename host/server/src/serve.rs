@@ -39,6 +39,10 @@ pub struct Server {
     pub tcp: Vec<SocketAddr>,
     /// SIP over TLS.
     pub tls: Vec<SocketAddr>,
+    /// SIP over WebSocket.
+    pub ws: Vec<SocketAddr>,
+    /// SIP over WebSocket with TLS.
+    pub wss: Vec<SocketAddr>,
     /// Where the admin token is.
     pub token_file: PathBuf,
     tenants: Arc<ArcSwap<Tenants>>,
@@ -61,7 +65,7 @@ impl Server {
         let state_dir = StateDir::open(&config.state_dir)
             .with_context(|| format!("cannot use the state folder {} (state_dir)", config.state_dir.display()))?;
         let (engine, tenants) = start_tenants(&config, &state_dir).await?;
-        let sip_tls = match config.sip.tls.is_empty() {
+        let sip_tls = match config.sip.tls.is_empty() && config.sip.wss.is_empty() {
             true => None,
             false => {
                 let certified = sip_tls(&config.sip, &state_dir, names(&config));
@@ -108,11 +112,14 @@ impl Server {
         let watcher = tokio::spawn(watch::watch(tenants.clone(), switch.clone()));
         let keeper = tokio::spawn(deploy::keeper::keep(tenants.clone(), switch.clone()));
         ready.store(true, Ordering::Relaxed);
-        let [udp, tcp, tls] = [Transport::Udp, Transport::Tcp, Transport::Tls].map(|by| switch.addresses(by));
+        let transports = [Transport::Udp, Transport::Tcp, Transport::Tls, Transport::Ws, Transport::Wss];
+        let [udp, tcp, tls, ws, wss] = transports.map(|by| switch.addresses(by));
         Ok(Self {
             udp,
             tcp,
             tls,
+            ws,
+            wss,
             token_file,
             tenants,
             switch,
@@ -190,7 +197,13 @@ impl Server {
         line("https", address(self.https()));
         line("digest", address(self.digest()));
         line("admin", format!("{}, token in {}", address(self.admin()), self.token_file.display()));
-        let by_transport = [("sip/udp", &self.udp), ("sip/tcp", &self.tcp), ("sip/tls", &self.tls)];
+        let by_transport = [
+            ("sip/udp", &self.udp),
+            ("sip/tcp", &self.tcp),
+            ("sip/tls", &self.tls),
+            ("sip/ws", &self.ws),
+            ("sip/wss", &self.wss),
+        ];
         for (name, addresses) in by_transport.into_iter().filter(|(_, addresses)| !addresses.is_empty()) {
             line(name, addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "));
         }
@@ -252,9 +265,13 @@ fn start_switch(sip: &SipConfig, certificates: Option<Tls>) -> anyhow::Result<Ar
         udp: sip.udp.clone(),
         tcp: sip.tcp.clone(),
         tls: sip.tls.clone(),
+        ws: sip.ws.clone(),
+        wss: sip.wss.clone(),
+        ws_origins: sip.ws_origins.clone(),
         certificates,
         streams: StreamLimits { connections, idle_time: sip.idle_timeout, ..StreamLimits::default() },
         advertise: sip.advertise.clone(),
+        advertise_at: sip.advertise_at.clone(),
         source_limit: SourceLimit(sip.source_requests_per_second),
         timers: TimerValues::default(),
         name_servers: sip.dns.clone(),

@@ -19,6 +19,7 @@ mod threads;
 pub use inspect::{Counters, LadderEntry};
 pub use moving::MoveReport;
 pub use plugboard_calls::shard::{CallSummary, LegSummary};
+pub use sockets::is_advertisable;
 
 use crate::deploy::Newcomers;
 use aside::timed;
@@ -67,12 +68,20 @@ pub struct SwitchConfig {
     pub tcp: Vec<SocketAddr>,
     /// The same for TLS; none is bound without `certificates`.
     pub tls: Vec<SocketAddr>,
+    /// The same for WebSocket (RFC 7118).
+    pub ws: Vec<SocketAddr>,
+    /// The same for WebSocket over TLS; none is bound without `certificates`.
+    pub wss: Vec<SocketAddr>,
+    /// The origins of pages that may connect by WebSocket; `*` for any.
+    pub ws_origins: Vec<String>,
     /// What TLS shows and trusts.
     pub certificates: Option<Tls>,
-    /// What TCP and TLS connections may take.
+    /// What connections may take.
     pub streams: StreamLimits,
     /// The host, or `host:port`, that Contact and Via say instead of the bound address.
     pub advertise: Option<String>,
+    /// The same for single sockets, by the address that they are bound to as it stands above.
+    pub advertise_at: Vec<(SocketAddr, String)>,
     /// What one source may send that belongs to no call.
     pub source_limit: SourceLimit,
     /// The base values of the SIP timers.

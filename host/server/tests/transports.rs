@@ -1,8 +1,12 @@
 //! Calls over TCP and TLS with a phone that writes bytes: what goes by which connection, and what a connection that
 //! misbehaves can do.
 
+#[path = "../../net/tests/name_server/mod.rs"]
+mod name_server;
 mod transports_phone;
+mod transports_web;
 
+use name_server::NameServer;
 use plugboard_net::streams::StreamLimits;
 use plugboard_server::switch::SwitchConfig;
 use plugboard_sip::connections::ConnectionLimits;
@@ -20,7 +24,7 @@ async fn up_and_down(bench: &Bench, transport: Transport, target: &str) {
     let own = bench.address(transport);
     let via = format!("Via: SIP/2.0/{transport} {own};branch=");
     assert!(invite.contains(&via), "{via} in {invite}");
-    let parameter = if transport == Transport::Tls { "tls" } else { "tcp" };
+    let parameter = transport.as_str().to_ascii_lowercase();
     let contact = match target.starts_with("sips:") {
         true => format!("Contact: <sips:alice@{own}>\r\n"),
         false => format!("Contact: <sip:alice@{own};transport={parameter}>\r\n"),
@@ -91,6 +95,17 @@ async fn with_client_ca_who_connects_needs_a_certificate() {
     let mut unknown = bench.connect_tls(false).await;
     unknown.write(&Link::options(1)).await;
     assert_eq!(unknown.rest().await, "");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_peer_that_wants_a_certificate_of_ours_gets_it() {
+    let bench = Bench::start(SwitchConfig::default()).await;
+    let phones = bench.listen_mutual().await;
+    bench.place(&format!("sips:bob@127.0.0.1:{}", phones.port()));
+    let mut phone = phones.accept().await;
+    let invite = phone.request("INVITE").await;
+    phone.answer(&invite, "486 Busy Here", "").await;
+    phone.request("ACK").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -261,4 +276,43 @@ async fn a_guest_that_takes_long_holds_up_nobody_else() {
     let first = phone.message().await;
     assert!(first.contains("CSeq: 7 OPTIONS"), "the same connection is read on: {first}");
     assert!(phone.message().await.contains("CSeq: 1 MESSAGE"));
+}
+
+/// A name with a closed port, a server that wants to be left alone, and one that answers, in this order.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_cannot_is_left_for_the_next_and_avoided_for_a_while() {
+    let dns = NameServer::start();
+    let bench = Bench::start(SwitchConfig { name_servers: vec![dns.address], ..SwitchConfig::default() }).await;
+    let closed = bench.listen(Transport::Tcp).await.port();
+    let (busy, live) = (bench.listen(Transport::Tcp).await, bench.listen(Transport::Tcp).await);
+    for (priority, port) in [closed, busy.port(), live.port()].into_iter().enumerate() {
+        dns.srv("_sip._tcp.three.example", priority as u16, 1, port, "a.three.example");
+    }
+    dns.a("a.three.example", [127, 0, 0, 1].into());
+    bench.place("sip:bob@three.example;transport=tcp");
+    let mut phone = busy.accept().await;
+    let unwanted = phone.request("INVITE").await;
+    phone.answer(&unwanted, "503 Service Unavailable", "Retry-After: 300\r\n").await;
+    let mut phone = live.accept().await;
+    let invite = phone.request("INVITE").await;
+    assert_eq!(call_id(&invite), call_id(&unwanted));
+    phone.answer(&invite, "200 OK", &format!("Contact: <{}>\r\n", live.contact("sip:"))).await;
+    phone.request("ACK").await;
+    let counters = bench.switch.counters();
+    assert_eq!((counters.requests_sent_elsewhere, counters.targets_avoided), (2, 2));
+    let call = bench.place("sip:carol@three.example;transport=tcp");
+    let second = phone.request("INVITE").await;
+    assert_ne!(call_id(&second), call_id(&invite), "another call, straight to the server that answers");
+    assert_eq!(bench.switch.counters().requests_sent_elsewhere, 2);
+    phone.answer(&second, "486 Busy Here", "").await;
+    phone.request("ACK").await;
+    bench.hang_up("sip:bob@three.example;transport=tcp").await;
+    let bye = phone.request("BYE").await;
+    phone.answer(&bye, "200 OK", "").await;
+    bench.hang_up(&call).await;
+    bench.await_no_calls().await;
+}
+
+fn call_id(message: &str) -> &str {
+    message.lines().find(|line| line.starts_with("Call-ID:")).expect("a Call-ID")
 }

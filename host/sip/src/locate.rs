@@ -72,7 +72,7 @@ impl NextHop {
         let named = uri.transport().map(|name| Transport::parse(name).ok_or(())).transpose().ok()?;
         let transport = match (uri.secure, named) {
             (true, Some(Transport::Udp)) => return None,
-            // RFC 3261 §26.2.2: `sips:` with `transport=tcp` is TLS over TCP; RFC 7118 §5.3: with `ws` it is WSS.
+            // RFC 3261 §26.2.2: `sips:` with `transport=tcp` is TLS over TCP; RFC 7118 §5.2.2: with `ws` it is WSS.
             (true, Some(transport)) => Some(transport.secured()),
             (_, named) => named,
         };

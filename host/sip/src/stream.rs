@@ -1,5 +1,5 @@
 //! Messages from a stream (RFC 3261 §18.3): TCP and TLS. What comes out is the same however the bytes were cut up on
-//! their way.
+//! their way. Over WebSocket each message comes by itself ([`message_of`]).
 
 use bytes::{Bytes, BytesMut};
 
@@ -103,6 +103,19 @@ impl StreamReader {
     }
 }
 
+/// What a message of a WebSocket holds: one SIP message, with or without Content-Length (RFC 7118 §5.1), or a
+/// keep-alive. None for line breaks that want no answer.
+pub fn message_of(bytes: Bytes, path: Destination, limits: &Limits) -> Option<Received> {
+    if bytes.iter().all(|byte| matches!(byte, b'\r' | b'\n')) {
+        return (bytes.len() >= PING_BYTES).then_some(Received::Ping);
+    }
+    Some(match admit(bytes, path, limits) {
+        Ok(message) => Received::Message(message),
+        Err(refusal) if is_no_sip(&refusal) => Received::Broken(refusal),
+        Err(refusal) => Received::Refused(refusal),
+    })
+}
+
 /// A first line that is none of SIP, of what cannot be answered either: another protocol, or the body of a message
 /// whose Content-Length was missing.
 fn is_no_sip(refusal: &Refusal) -> bool {
@@ -204,5 +217,15 @@ mod tests {
         let found = all(&mut reader);
         assert_eq!(sequences(&found[..1]), [1]);
         assert!(matches!(&found[1], Received::Broken(refusal) if refusal.answer.is_none()), "{found:?}");
+    }
+
+    #[test]
+    fn a_message_of_a_web_socket_is_one_of_sip_or_a_keep_alive() {
+        let path = reader().path;
+        let of = |text: &str| message_of(Bytes::from(text.to_owned()), path, &Limits::default());
+        assert!(matches!(of(&options(1, "")), Some(Received::Message(_))), "without Content-Length");
+        assert_eq!(of("\r\n\r\n"), Some(Received::Ping));
+        assert_eq!(of("\r\n"), None);
+        assert!(matches!(of("hello"), Some(Received::Broken(_))));
     }
 }

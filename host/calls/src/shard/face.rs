@@ -97,7 +97,7 @@ pub struct Way {
 impl Way {
     /// The next hop of a request inside the dialog, by the transport of this way when it leads there and the URI asks
     /// for none: many phones leave it out of their Contact. A phone behind WebSocket has a Contact that names no place
-    /// at all (RFC 7118 §5.4): it is reached by the connection that the dialog came by, and no other.
+    /// at all (RFC 7118): it is reached by the connection that the dialog came by, and no other.
     pub fn along(&self, next_hop: NextHop) -> NextHop {
         let nowhere = self.destination.transport.is_web_socket() && is_invalid(&next_hop.host);
         let same =

@@ -11,13 +11,14 @@ use plugboard_sip::transport::Destination;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// Where a request of ours goes: where it is, and where it may go when that fails.
+/// Where a request of ours goes: where it is, and where it may go when that fails. The default is of an address that
+/// was not looked up: there is nowhere else to go.
 #[derive(Debug, Default)]
 pub(super) struct Road {
     /// The target that has it, when it was looked up.
     at: Option<Target>,
     /// What is left, [`TARGETS_MAX`] in all.
-    left: VecDeque<(Option<Target>, Destination)>,
+    left: VecDeque<(Target, Destination)>,
     /// The path by UDP to the same target, when it went by TCP for its size and may still come back.
     pub by_udp: Option<Destination>,
     /// The highest status of a provisional response.
@@ -44,26 +45,23 @@ impl Trouble {
 }
 
 impl Road {
-    /// To an address that was not looked up.
-    pub fn straight(destination: Destination) -> Self {
-        Self { left: VecDeque::from([(None, destination)]), ..Self::default() }
-    }
-
-    /// To targets in this order; none when there are none. The one that has the dialog already comes first.
-    pub fn new(reached: impl Iterator<Item = (Target, Destination)>, way: Option<&Way>) -> Option<Self> {
-        let mut left: VecDeque<_> = reached.map(|(target, destination)| (Some(target), destination)).collect();
+    /// The first path, and the road of which it is the beginning; none when there are no targets. The target that has
+    /// the dialog already comes first, the others in this order.
+    pub fn new(reached: impl Iterator<Item = (Target, Destination)>, way: Option<&Way>) -> Option<(Destination, Self)> {
+        let mut left: VecDeque<_> = reached.collect();
         let known = way.and_then(|way| left.iter().position(|(_, destination)| *destination == way.destination));
         if let Some(known) = known.and_then(|at| left.remove(at)) {
             left.push_front(known);
         }
         left.truncate(TARGETS_MAX);
-        (!left.is_empty()).then(|| Self { left, ..Self::default() })
+        let mut road = Self { left, ..Self::default() };
+        road.next().map(|first| (first, road))
     }
 
     /// The next path, which the request takes now.
     pub fn next(&mut self) -> Option<Destination> {
         let (target, destination) = self.left.pop_front()?;
-        (self.at, self.heard) = (target, None);
+        (self.at, self.heard) = (Some(target), None);
         Some(destination)
     }
 

@@ -88,7 +88,7 @@ impl Shard {
     pub(super) fn dispatch(&mut self, now: Time, waiting: Waiting, out: &mut Vec<Output>) {
         if let Some(target) = waiting.next_hop().target() {
             match self.destination(waiting.next_hop(), target) {
-                Some(destination) => self.launch(now, waiting, Road::straight(destination), out),
+                Some(destination) => self.launch(now, waiting, destination, Road::default(), out),
                 None => self.give_up(now, waiting, FailureReason::Unreachable, out),
             }
         } else if self.lookups.len() >= LOOKUPS_MAX {
@@ -110,7 +110,7 @@ impl Shard {
             Some((*target, destination))
         });
         match Road::new(reached, self.way_of(&waiting)) {
-            Some(road) => self.launch(now, waiting, road, out),
+            Some((first, road)) => self.launch(now, waiting, first, road, out),
             None => self.give_up(now, waiting, FailureReason::Unresolved, out),
         }
         self.pump(now, out);
@@ -130,30 +130,25 @@ impl Shard {
         self.actors.get(&call)?.leg(leg)?.way.as_ref().filter(|way| way.next_hop == *waiting.next_hop())
     }
 
-    fn launch(&mut self, now: Time, waiting: Waiting, mut road: Road, out: &mut Vec<Output>) {
+    /// Sends what waits on this path. A request may take the rest of the road later.
+    fn launch(&mut self, now: Time, waiting: Waiting, first: Destination, road: Road, out: &mut Vec<Output>) {
         match waiting {
             Waiting::Request(owner, next_hop) => {
                 let Some(actor) = self.actors.get_mut(&owner.call) else { return };
                 let Some(sent) = actor.sent_mut(owner.transaction) else { return };
-                let first = road.next();
                 sent.road = road;
-                match first {
-                    Some(destination) => self.launch_request(now, owner, next_hop, destination, out),
-                    None => self.fail(now, owner, FailureReason::Unreachable, out),
-                }
+                self.launch_request(now, owner, next_hop, first, out);
             }
             Waiting::Ack { client, to_tag, request, next_hop } => {
-                let Some(destination) = road.next() else { return };
-                let destination = self.for_ack(&request, destination);
+                let destination = self.for_ack(&request, first);
                 // A failure costs no more than a lost ACK: the peer repeats its 2xx.
                 let _ = self.layer.acknowledge(now, client, &to_tag, *request, destination, &mut self.layer_outputs);
                 self.pump_to(now, destination, &next_hop.domain, out);
             }
             Waiting::Nobody { request, next_hop } => {
-                let Some(destination) = road.next() else { return };
                 let nobody = Owner { call: CallRef::NONE, transaction: TransactionId::default() };
-                let _ = self.layer.send(now, *request, destination, nobody, &mut self.layer_outputs);
-                self.pump_to(now, destination, &next_hop.domain, out);
+                let _ = self.layer.send(now, *request, first, nobody, &mut self.layer_outputs);
+                self.pump_to(now, first, &next_hop.domain, out);
             }
         }
     }

@@ -1,13 +1,12 @@
 //! One connection from its beginning to its end, in one task: it reads, gives messages to the handler, and writes
 //! what waits.
 
-use super::{SendFailure, StreamHandler, Streams};
+use super::{SendFailure, StreamHandler, Streams, plain, web_socket};
 use crate::{tcp, tls};
 use bytes::Bytes;
 use plugboard_sip::connections::ConnectionId;
 use plugboard_sip::host::Host;
-use plugboard_sip::parse::Limits;
-use plugboard_sip::stream::{PONG, Received, StreamReader};
+use plugboard_sip::stream::{PONG, Received};
 use plugboard_sip::transport::{Destination, Transport};
 use std::io;
 use std::net::IpAddr;
@@ -15,36 +14,51 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::watch;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout};
 
-/// Read at once, in bytes.
-const READ_BYTES: usize = 16 * 1024;
 /// How long a connection that is being closed may take for what is still to be written.
 const FLUSH_TIME_MAX: Duration = Duration::from_secs(1);
 
-/// A message that waits to be written.
-pub(super) struct Outgoing<T> {
-    pub bytes: Bytes,
-    pub ticket: Option<T>,
+/// What waits to be written.
+pub(super) enum Outgoing<T> {
+    /// A message, and who is to hear when it cannot be sent.
+    Message { bytes: Bytes, ticket: Option<T> },
+    /// The question whether the peer is still there.
+    Ping,
+}
+
+/// One direction of a connection, by what runs over its bytes: [`super::plain`] or [`super::web_socket`].
+pub(super) trait Reader<H: StreamHandler>: Send {
+    /// Reads and hands on what comes, until the connection ends.
+    fn read(&mut self, connection: &Connection<H>) -> impl Future<Output = End> + Send;
+}
+
+/// The other direction.
+pub(super) trait Writer: Send {
+    /// Writes a message.
+    fn write(&mut self, bytes: Bytes) -> impl Future<Output = io::Result<()>> + Send;
+    /// Asks whether the peer is still there.
+    fn ping(&mut self) -> impl Future<Output = io::Result<()>> + Send;
+    /// Says that nothing more comes.
+    fn shut_down(&mut self) -> impl Future<Output = ()> + Send;
 }
 
 /// What a connection is to its task.
-struct Connection<H: StreamHandler> {
-    streams: Arc<Streams<H>>,
+pub(super) struct Connection<H: StreamHandler> {
+    pub streams: Arc<Streams<H>>,
     handler: Arc<H>,
     id: ConnectionId,
-    path: Destination,
+    pub path: Destination,
     /// When something was read or written last.
-    active: watch::Sender<Instant>,
+    pub active: watch::Sender<Instant>,
 }
 
 /// Why a connection is closed.
 #[derive(Debug)]
-enum End {
+pub(super) enum End {
     /// The peer closed it, or it broke.
     Peer,
     /// We do, because the peer is too slow, idle or speaks no SIP.
@@ -63,17 +77,26 @@ pub(super) async fn accepted<H: StreamHandler>(
     mut outgoing: UnboundedReceiver<Outgoing<H::Ticket>>,
 ) {
     let connection = Connection::new(streams, handler, id, path);
-    if path.transport == Transport::Tcp {
-        return connection.run(stream, outgoing).await;
-    }
     let streams = connection.streams.clone();
-    let handshake = async {
+    let encrypt = async |stream| {
         let tls = streams.tls.as_ref().ok_or(io::ErrorKind::Unsupported)?;
         tls.acceptor().accept(stream).await
     };
-    match within(streams.limits.handshake_time, handshake).await {
-        Ok(stream) => connection.run(stream, outgoing).await,
-        Err(error) => connection.fail(&error, SendFailure::Broken, &mut outgoing),
+    let (limit, lost) = (streams.limits.handshake_time, SendFailure::Broken);
+    match path.transport {
+        Transport::Udp | Transport::Tcp => connection.begin(Ok(plain::split(stream)), lost, &mut outgoing).await,
+        Transport::Tls => {
+            let made = within(limit, async { Ok(plain::split(encrypt(stream).await?)) }).await;
+            connection.begin(made, lost, &mut outgoing).await;
+        }
+        Transport::Ws => {
+            let made = within(limit, web_socket::accept(stream, &streams.origins)).await;
+            connection.begin(made, lost, &mut outgoing).await;
+        }
+        Transport::Wss => {
+            let accept = async { web_socket::accept(encrypt(stream).await?, &streams.origins).await };
+            connection.begin(within(limit, accept).await, lost, &mut outgoing).await;
+        }
     }
 }
 
@@ -89,21 +112,30 @@ pub(super) async fn opened<H: StreamHandler>(
 ) {
     let connection = Connection::new(streams, handler, id, path);
     let streams = connection.streams.clone();
-    let limit = streams.limits.connect_time;
-    if path.transport == Transport::Tcp {
-        return match within(limit, tcp::connect(path.remote, from)).await {
-            Ok(stream) => connection.run(stream, outgoing).await,
-            Err(error) => connection.fail(&error, SendFailure::NoConnection, &mut outgoing),
-        };
-    }
-    let connect = async {
+    let connect = async || tcp::connect(path.remote, from).await;
+    let encrypted = async || {
         let tls = streams.tls.as_ref().ok_or(io::ErrorKind::Unsupported)?;
         let name = domain.as_ref().and_then(tls::server_name).ok_or(io::ErrorKind::InvalidInput)?;
-        tls.connector().connect(name, tcp::connect(path.remote, from).await?).await
+        tls.connector().connect(name, connect().await?).await
     };
-    match within(limit, connect).await {
-        Ok(stream) => connection.run(stream, outgoing).await,
-        Err(error) => connection.fail(&error, SendFailure::NoConnection, &mut outgoing),
+    let (limit, lost) = (streams.limits.connect_time, SendFailure::NoConnection);
+    match path.transport {
+        Transport::Udp | Transport::Tcp => {
+            let made = within(limit, async { Ok(plain::split(connect().await?)) }).await;
+            connection.begin(made, lost, &mut outgoing).await;
+        }
+        Transport::Tls => {
+            let made = within(limit, async { Ok(plain::split(encrypted().await?)) }).await;
+            connection.begin(made, lost, &mut outgoing).await;
+        }
+        Transport::Ws => {
+            let made = within(limit, async { web_socket::open(connect().await?, path, domain.as_ref()).await }).await;
+            connection.begin(made, lost, &mut outgoing).await;
+        }
+        Transport::Wss => {
+            let made = within(limit, async { web_socket::open(encrypted().await?, path, domain.as_ref()).await }).await;
+            connection.begin(made, lost, &mut outgoing).await;
+        }
     }
 }
 
@@ -123,18 +155,31 @@ impl<H: StreamHandler> Connection<H> {
         self.close(failure, outgoing);
     }
 
+    /// Serves the connection if there is one.
+    async fn begin<R: Reader<H>, W: Writer>(
+        self,
+        made: io::Result<(R, W)>,
+        failure: SendFailure,
+        outgoing: &mut UnboundedReceiver<Outgoing<H::Ticket>>,
+    ) {
+        match made {
+            Ok((reader, writer)) => self.run(reader, writer, outgoing).await,
+            Err(error) => self.fail(&error, failure, outgoing),
+        }
+    }
+
     /// Reads and writes until one of them ends.
     async fn run(
         self,
-        stream: impl AsyncRead + AsyncWrite + Send,
-        mut outgoing: UnboundedReceiver<Outgoing<H::Ticket>>,
+        mut reader: impl Reader<H>,
+        mut writer: impl Writer,
+        outgoing: &mut UnboundedReceiver<Outgoing<H::Ticket>>,
     ) {
-        let (mut reader, mut writer) = tokio::io::split(stream);
         let mut stop = self.streams.stop.subscribe();
         let end = {
-            let mut writing = pin!(self.write(&mut writer, &mut outgoing));
+            let mut writing = pin!(self.write(&mut writer, outgoing));
             let end = tokio::select! {
-                end = self.read(&mut reader) => end,
+                end = reader.read(&self) => end,
                 () = &mut writing => End::Peer,
                 _ = stop.wait_for(|stop| *stop) => End::Stopped,
             };
@@ -149,15 +194,17 @@ impl<H: StreamHandler> Connection<H> {
             self.streams.counters.cut_off.fetch_add(1, Ordering::Relaxed);
             tracing::debug!(peer = %self.path.remote, why, "a SIP connection was cut off");
         }
-        self.close(SendFailure::Broken, &mut outgoing);
-        let _ = timeout(FLUSH_TIME_MAX, writer.shutdown()).await;
+        self.close(SendFailure::Broken, outgoing);
+        let _ = timeout(FLUSH_TIME_MAX, writer.shut_down()).await;
     }
 
     /// Forgets the connection and says of all that waits that it was not sent.
     fn close(&self, failure: SendFailure, outgoing: &mut UnboundedReceiver<Outgoing<H::Ticket>>) {
         self.streams.table().remove(self.id);
-        while let Ok(message) = outgoing.try_recv() {
-            self.lost(message.ticket, failure);
+        while let Ok(waiting) = outgoing.try_recv() {
+            if let Outgoing::Message { ticket, .. } = waiting {
+                self.lost(ticket, failure);
+            }
         }
     }
 
@@ -167,57 +214,24 @@ impl<H: StreamHandler> Connection<H> {
         }
     }
 
-    async fn read(&self, stream: &mut (impl AsyncRead + Unpin)) -> End {
-        let mut reader = StreamReader::new(self.path, Limits::default());
-        let mut state = H::State::default();
-        let mut buffer = vec![0; READ_BYTES];
-        let mut message_due = None;
-        loop {
-            let length = match self.read_some(stream, &mut buffer, message_due).await {
-                Ok(length) => length,
-                Err(end) => return end,
-            };
-            self.active.send_replace(Instant::now());
-            reader.push(buffer.get(..length).unwrap_or_default());
-            let mut found_any = false;
-            while let Some(found) = reader.next() {
-                found_any = true;
-                match found {
-                    Received::Message(message) => self.handler.received(self.path, message, &mut state).await,
-                    Received::Ping => self.answer(Bytes::from_static(PONG)),
-                    Received::Refused(refusal) => self.refuse(refusal),
-                    Received::Broken(refusal) => {
-                        self.refuse(refusal);
-                        return End::CutOff("it cannot be told where its next message begins");
-                    }
-                }
+    /// Hands on what was found; why the connection is to be closed, when it is.
+    pub async fn take(&self, found: Received, state: &mut H::State) -> Option<End> {
+        match found {
+            Received::Message(message) => self.handler.received(self.path, message, state).await,
+            Received::Ping => self.answer(Bytes::from_static(PONG)),
+            Received::Refused(refusal) => self.refuse(refusal),
+            Received::Broken(refusal) => {
+                self.refuse(refusal);
+                return Some(End::CutOff("it cannot be told where its next message begins"));
             }
-            message_due = match reader.is_inside_message() {
-                true if found_any => Some(Instant::now() + self.streams.limits.message_time),
-                true => message_due.or(Some(Instant::now() + self.streams.limits.message_time)),
-                false => None,
-            };
         }
+        None
     }
 
-    /// Reads at least one byte. `due` is when the message that has begun must be complete.
-    async fn read_some(
-        &self,
-        stream: &mut (impl AsyncRead + Unpin),
-        buffer: &mut [u8],
-        due: Option<Instant>,
-    ) -> Result<usize, End> {
-        loop {
-            let idle_until = *self.active.borrow() + self.streams.limits.idle_time;
-            match timeout_at(due.unwrap_or(idle_until), stream.read(buffer)).await {
-                Ok(Ok(0) | Err(_)) => return Err(End::Peer),
-                Ok(Ok(length)) => return Ok(length),
-                Err(_) if due.is_some() => return Err(End::CutOff("a message took too long")),
-                Err(_) if *self.active.borrow() + self.streams.limits.idle_time <= Instant::now() => {
-                    return Err(End::CutOff("nothing was said for long"));
-                }
-                Err(_) => {} // something was written in the meantime
-            }
+    /// Asks whether the peer is still there.
+    pub fn ping(&self) {
+        if let Ok(link) = self.streams.table().queue(self.id, 0) {
+            let _ = link.send(Outgoing::Ping);
         }
     }
 
@@ -232,27 +246,24 @@ impl<H: StreamHandler> Connection<H> {
     fn answer(&self, bytes: Bytes) {
         let mut table = self.streams.table();
         if let Ok(link) = table.queue(self.id, bytes.len()) {
-            let _ = link.send(Outgoing { bytes, ticket: None });
+            let _ = link.send(Outgoing::Message { bytes, ticket: None });
         }
     }
 
     /// Writes what waits, until nothing more can come or the peer does not take it.
-    async fn write(
-        &self,
-        stream: &mut (impl AsyncWrite + Unpin),
-        outgoing: &mut UnboundedReceiver<Outgoing<H::Ticket>>,
-    ) {
-        while let Some(Outgoing { bytes, ticket }) = outgoing.recv().await {
-            let write = async {
-                stream.write_all(&bytes).await?;
-                stream.flush().await
+    async fn write(&self, writer: &mut impl Writer, outgoing: &mut UnboundedReceiver<Outgoing<H::Ticket>>) {
+        while let Some(waiting) = outgoing.recv().await {
+            let limit = self.streams.limits.write_time;
+            let (length, ticket, written) = match waiting {
+                Outgoing::Message { bytes, ticket } => (bytes.len(), ticket, within(limit, writer.write(bytes)).await),
+                Outgoing::Ping => (0, None, within(limit, writer.ping()).await),
             };
-            if let Err(error) = within(self.streams.limits.write_time, write).await {
+            if let Err(error) = written {
                 tracing::debug!(peer = %self.path.remote, %error, "a SIP connection broke");
                 return self.lost(ticket, SendFailure::Broken);
             }
             self.active.send_replace(Instant::now());
-            self.streams.table().written(self.id, bytes.len());
+            self.streams.table().written(self.id, length);
         }
     }
 }

@@ -1,4 +1,6 @@
-//! A name server on the loopback that says what it is told to, over UDP.
+//! A name server on the loopback that says what it is told to, over UDP. Tests of other crates use it, too.
+
+#![allow(dead_code)] // each of them uses a part of it
 
 use hickory_resolver::proto::op::{Message, ResponseCode};
 use hickory_resolver::proto::rr::rdata::{A, NAPTR, SRV};
@@ -41,9 +43,9 @@ impl NameServer {
         Self { address, shared, thread: Some(std::thread::spawn(move || serve(&socket, &its))) }
     }
 
-    pub fn naptr(&self, name: &str, order: u16, service: &str, replacement: &str) {
+    pub fn naptr(&self, name: &str, preference: u16, service: &str, replacement: &str) {
         let (flags, services) = (Box::from(*b"s"), service.as_bytes().into());
-        let data = NAPTR::new(order, 10, flags, services, Box::default(), self::name(replacement));
+        let data = NAPTR::new(10, preference, flags, services, Box::default(), self::name(replacement));
         self.add(name, RData::NAPTR(data));
     }
 

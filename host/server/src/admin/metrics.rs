@@ -194,10 +194,10 @@ fn refused(counters: &Counters, out: &mut Exposition) {
 
 fn connections(counters: &Counters, out: &mut Exposition) {
     let name = "plugboard_sip_connections_open";
-    out.family(name, "gauge", "TCP and TLS connections that are up or being made.");
+    out.family(name, "gauge", "TCP, TLS and WebSocket connections that are up or being made.");
     out.sample(name, &[], counters.connections_open);
     let name = "plugboard_sip_connections_total";
-    out.family(name, "counter", "TCP and TLS connections, by what became of them.");
+    out.family(name, "counter", "TCP, TLS and WebSocket connections, by what became of them.");
     for (what, number) in [
         ("accepted", counters.connections_accepted),
         ("opened", counters.connections_opened),

@@ -130,6 +130,9 @@ impl List {
             udp,
             tcp,
             tls,
+            ws,
+            wss,
+            ws_origins,
             certificate,
             ca,
             client_ca,
@@ -139,11 +142,16 @@ impl List {
             connections_per_source_max,
             source_requests_per_second,
             advertise,
+            advertise_at,
         } = old;
         self.after_restart("sip.udp", *udp == new.udp);
         self.after_restart("sip.tcp", *tcp == new.tcp);
         self.after_restart("sip.tls", *tls == new.tls);
+        self.after_restart("sip.ws", *ws == new.ws);
+        self.after_restart("sip.wss", *wss == new.wss);
+        self.after_restart("sip.ws_origins", *ws_origins == new.ws_origins);
         self.after_restart("sip.advertise", *advertise == new.advertise);
+        self.after_restart("sip.advertise_at", *advertise_at == new.advertise_at);
         self.after_restart("sip.dns", *dns == new.dns);
         self.at_once("sip.certificate", *certificate == new.certificate);
         self.at_once("sip.ca", *ca == new.ca);

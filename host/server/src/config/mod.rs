@@ -27,12 +27,16 @@
 //! udp = "0.0.0.0:5060"                  # or several: ["0.0.0.0:5060", "[::]:5060"]; [] for none
 //! tcp = "0.0.0.0:5060"                  # none by default; needed to call by TCP, too
 //! tls = "0.0.0.0:5061"                  # the same for TLS
+//! ws = "0.0.0.0:5080"                   # the same for WebSocket, for phones in browsers
+//! wss = "0.0.0.0:5081"                  # the same for WebSocket over TLS
+//! ws_origins = ["https://phone.example.com"]      # pages whose phones may connect; none by default, "*" for any
 //! advertise = "203.0.113.7"             # what Via and Contact say instead of the socket's own address
+//! advertise_at = { "0.0.0.0:5081" = "phone.example.com:443" }   # the same for single sockets, with a port or without
 //! dns = ["192.0.2.53:53"]               # name servers to ask for SIP names; by default those of the system
 //! certificate = "sip.pem"               # with key = "sip.key"; without them the self-signed pair of the state folder
 //! ca = "peers.pem"                      # who vouches for peers that are called by TLS; by default those of the system
 //! client_ca = "phones.pem"              # peers that connect by TLS must have a certificate of these
-//! idle_timeout_seconds = 600            # a TCP or TLS connection on which nothing is said
+//! idle_timeout_seconds = 600            # a TCP or TLS connection on which nothing is said; WebSockets are pinged
 //! connections_max = 4096                # that peers made, at once
 //! connections_per_source_max = 256      # that peers made from one address
 //! source_requests_per_second = 100      # from one address that belong to no call; as many as ten seconds' at once
@@ -173,12 +177,18 @@ pub struct HttpLimits {
 /// `[sip]`
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SipConfig {
-    /// At least one address among the three.
+    /// At least one address among all transports.
     pub udp: Vec<SocketAddr>,
     /// TCP.
     pub tcp: Vec<SocketAddr>,
     /// TLS.
     pub tls: Vec<SocketAddr>,
+    /// WebSocket.
+    pub ws: Vec<SocketAddr>,
+    /// WebSocket over TLS.
+    pub wss: Vec<SocketAddr>,
+    /// Origins (RFC 6454) of pages that may connect by WebSocket; `*` for any.
+    pub ws_origins: Vec<String>,
     /// What we show over TLS, as PEM files; none: the self-signed pair in `state_dir`.
     pub certificate: Option<CertificateFiles>,
     /// Who vouches for the peers that we connect to, as a PEM file; none: whom the system trusts.
@@ -195,6 +205,8 @@ pub struct SipConfig {
     pub source_requests_per_second: u32,
     /// Host name or address for Via and Contact.
     pub advertise: Option<String>,
+    /// The same for single sockets, with a port or without.
+    pub advertise_at: Vec<(SocketAddr, String)>,
     /// Name servers for SIP names; none: those of the system.
     pub dns: Vec<SocketAddr>,
 }

@@ -5,6 +5,7 @@ use super::limits;
 use super::table::{Problems, Table, Value};
 use super::*;
 use crate::deploy::Then;
+use crate::switch::is_advertisable;
 use plugboard_calls::tenant::SESSION_EXPIRES_SECONDS;
 use plugboard_sip::flood::SourceLimit;
 use plugboard_sip::text::Text;
@@ -109,6 +110,9 @@ impl Default for SipConfig {
             udp: vec![local("0.0.0.0", 5060)],
             tcp: Vec::new(),
             tls: Vec::new(),
+            ws: Vec::new(),
+            wss: Vec::new(),
+            ws_origins: Vec::new(),
             certificate: None,
             ca: None,
             client_ca: None,
@@ -117,6 +121,7 @@ impl Default for SipConfig {
             connections_per_source_max: plugboard_sip::connections::PER_SOURCE_MAX,
             source_requests_per_second: SourceLimit::default().0,
             advertise: None,
+            advertise_at: Vec::new(),
             dns: Vec::new(),
         }
     }
@@ -130,23 +135,34 @@ fn sip(table: Option<Table<'_>>, folder: &Path) -> SipConfig {
     let udp = table.texts("udp", "write an address and port: udp = \"0.0.0.0:5060\"", address);
     let tcp = table.texts("tcp", "write an address and port: tcp = \"0.0.0.0:5060\"", address);
     let tls = table.texts("tls", "write an address and port: tls = \"0.0.0.0:5061\"", address);
+    let ws = table.texts("ws", "write an address and port: ws = \"0.0.0.0:5080\"", address);
+    let wss = table.texts("wss", "write an address and port: wss = \"0.0.0.0:5081\"", address);
     let has_udp = udp.as_ref().is_none_or(|udp| !udp.is_empty());
     sip.udp = udp.unwrap_or(sip.udp);
     sip.tcp = tcp.unwrap_or_default();
     sip.tls = tls.unwrap_or_default();
-    if !has_udp && sip.tcp.is_empty() && sip.tls.is_empty() {
-        table.wrong("`udp` needs at least one address where there is none for `tcp` and `tls`");
+    sip.ws = ws.unwrap_or_default();
+    sip.wss = wss.unwrap_or_default();
+    let others = [&sip.tcp, &sip.tls, &sip.ws, &sip.wss];
+    if !has_udp && others.iter().all(|addresses| addresses.is_empty()) {
+        table.wrong("`udp` needs at least one address where there is none for `tcp`, `tls`, `ws` and `wss`");
     }
+    let wanted = "write origins as browsers send them, or \"*\": ws_origins = [\"https://phone.example.com\"]";
+    let origin = |text: &str| (text == "*" || is_origin(text)).then(|| text.to_owned());
+    sip.ws_origins = table.texts("ws_origins", wanted, origin).unwrap_or_default();
     let wanted = "write the host name or address that phones can reach: advertise = \"203.0.113.7\"";
     sip.advertise = table.text("advertise", wanted, |text| is_host(text).then(|| text.to_owned()));
+    if let Some(own) = table.table("advertise_at") {
+        sip.advertise_at = advertise_at(own, &sip);
+    }
     let dns = table.texts("dns", "write addresses and ports of name servers: dns = [\"192.0.2.53:53\"]", address);
     sip.dns = dns.unwrap_or_default();
     sip.certificate = certificate(&mut table, folder);
     sip.ca = table.text("ca", "write the name of a PEM file: ca = \"peers.pem\"", path);
     sip.client_ca = table.text("client_ca", "write the name of a PEM file: client_ca = \"phones.pem\"", path);
     let of_tls = sip.certificate.is_some() || sip.ca.is_some() || sip.client_ca.is_some();
-    if of_tls && sip.tls.is_empty() {
-        table.wrong("certificates are for TLS: write tls = \"0.0.0.0:5061\", or leave them out");
+    if of_tls && sip.tls.is_empty() && sip.wss.is_empty() {
+        table.wrong("certificates are for TLS: write tls = \"0.0.0.0:5061\", or wss, or leave them out");
     }
     sip.idle_timeout = seconds(&mut table, "idle_timeout_seconds", sip.idle_timeout.as_secs());
     number(&mut table, "connections_max", 1..=1_000_000, &mut sip.connections_max);
@@ -154,6 +170,22 @@ fn sip(table: Option<Table<'_>>, folder: &Path) -> SipConfig {
     number(&mut table, "source_requests_per_second", 1..=1_000_000, &mut sip.source_requests_per_second);
     table.finish();
     sip
+}
+
+/// What single sockets say in place of their address.
+fn advertise_at(table: Table<'_>, sip: &SipConfig) -> Vec<(SocketAddr, String)> {
+    let sockets = [&sip.udp, &sip.tcp, &sip.tls, &sip.ws, &sip.wss];
+    let read = |(socket, said): (&str, Value<'_>)| {
+        let address: Option<SocketAddr> = socket.parse().ok();
+        let Some(address) = address.filter(|address| sockets.iter().any(|addresses| addresses.contains(address)))
+        else {
+            said.wrong("there is no such socket: name one as it stands in `udp`, `tcp`, `tls`, `ws` or `wss`");
+            return None;
+        };
+        let wanted = "write a host name or address, with a port or without: \"phone.example.com:443\"";
+        said.text(wanted, |text| is_advertisable(text).then(|| (address, text.to_owned())))
+    };
+    table.named().into_iter().filter_map(read).collect()
 }
 
 /// `certificate` and `key`.

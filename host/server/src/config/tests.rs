@@ -19,6 +19,9 @@ connections_max = 7
 udp = ["127.0.0.1:5", "[::1]:6"]
 tcp = "127.0.0.1:5"
 tls = ["127.0.0.1:7", "[::1]:7"]
+ws = "127.0.0.1:8"
+wss = ["127.0.0.1:9"]
+ws_origins = ["https://phone.example.com"]
 certificate = "sip.pem"
 key = "sip.key"
 ca = "peers.pem"
@@ -28,6 +31,7 @@ connections_max = 100
 connections_per_source_max = 10
 source_requests_per_second = 50
 advertise = "203.0.113.7"
+advertise_at = { "127.0.0.1:9" = "phone.example.com:443" }
 dns = ["192.0.2.53:53", "[2001:db8::53]:53"]
 
 [engine]
@@ -108,6 +112,9 @@ fn a_whole_file_is_read() {
         udp: vec![address("127.0.0.1:5"), address("[::1]:6")],
         tcp: vec![address("127.0.0.1:5")],
         tls: vec![address("127.0.0.1:7"), address("[::1]:7")],
+        ws: vec![address("127.0.0.1:8")],
+        wss: vec![address("127.0.0.1:9")],
+        ws_origins: vec!["https://phone.example.com".to_owned()],
         certificate: Some(CertificateFiles { certificate: "/etc/sip.pem".into(), key: "/etc/sip.key".into() }),
         ca: Some("/etc/peers.pem".into()),
         client_ca: Some("/etc/phones.pem".into()),
@@ -116,6 +123,7 @@ fn a_whole_file_is_read() {
         connections_per_source_max: 10,
         source_requests_per_second: 50,
         advertise: Some("203.0.113.7".to_owned()),
+        advertise_at: vec![(address("127.0.0.1:9"), "phone.example.com:443".to_owned())],
         dns: vec![address("192.0.2.53:53"), address("[2001:db8::53]:53")],
     };
     assert_eq!(config.sip, sip);
@@ -220,6 +228,9 @@ fn sip_needs_an_address_and_tls_for_certificates() {
     assert!(sip("udp = []\ntcp = \"0.0.0.0:5060\"").is_ok());
     assert!(sip("tls = \"[::]:5061\"").is_ok_and(|config| config.sip.udp.len() == 1 && config.sip.tls.len() == 1));
     for (text, expected) in [
+        ("advertise_at = { \"127.0.0.1:1\" = \"h\" }", "there is no such socket"),
+        ("advertise_at = { \"0.0.0.0:5060\" = \"a b\" }", "write a host name or address"),
+        ("ws_origins = [\"phone.example.com\"]", "write origins"),
         ("udp = []", "`udp` needs at least one address"),
         ("ca = \"ca.pem\"", "certificates are for TLS"),
         ("tls = \"[::]:5061\"\nkey = \"sip.key\"", "`certificate` and `key` go together"),

@@ -18,7 +18,7 @@ use tokio::net::TcpListener;
 pub(super) struct Sockets {
     datagrams: Vec<UdpListener>,
     streams: Arc<Streams<Switch>>,
-    /// The listeners of TCP and TLS until they are served, with their numbers.
+    /// The listeners of all but UDP until they are served, with their numbers.
     unserved: Mutex<Vec<(usize, TcpListener)>>,
     faces: Faces,
     /// What each listener is bound to.
@@ -29,24 +29,30 @@ pub(super) struct Sockets {
 
 impl Sockets {
     pub fn bind(config: &SwitchConfig) -> Result<Self, SwitchError> {
-        let advertised = config.advertise.as_deref().map(parse_advertise).transpose()?;
+        let advertised = Advertised::of(config)?;
         let mut sockets = Self {
             datagrams: Vec::new(),
-            streams: Streams::new(config.streams, config.certificates.clone()),
+            streams: Streams::new(config.streams, config.certificates.clone(), config.ws_origins.clone()),
             unserved: Mutex::default(),
             faces: Faces::default(),
             bound: Vec::new(),
             listener_of: Vec::new(),
         };
         let mut faces = Vec::new();
-        let tls = config.tls.iter().filter(|_| config.certificates.is_some());
-        let wanted = (config.udp.iter().map(|address| (Transport::Udp, *address)))
-            .chain(config.tcp.iter().map(|address| (Transport::Tcp, *address)))
-            .chain(tls.map(|address| (Transport::Tls, *address)));
+        let of = [
+            (Transport::Udp, &config.udp),
+            (Transport::Tcp, &config.tcp),
+            (Transport::Tls, &config.tls),
+            (Transport::Ws, &config.ws),
+            (Transport::Wss, &config.wss),
+        ];
+        let served = of.into_iter().filter(|(transport, _)| config.certificates.is_some() || !transport.is_secure());
+        let wanted =
+            served.flat_map(|(transport, addresses)| addresses.iter().map(move |address| (transport, *address)));
         for (transport, address) in wanted {
             let failed = |source| SwitchError::Bind { transport, address, source };
             let bound = sockets.bind_one(transport, address).map_err(failed)?;
-            for face in faces_of(transport, bound, advertised.as_ref()) {
+            for face in faces_of(transport, bound, advertised.at(transport, address)) {
                 faces.push(face);
                 sockets.listener_of.push(sockets.bound.len());
             }
@@ -130,16 +136,38 @@ impl Sockets {
     }
 }
 
-/// The faces of one socket: its address, or for a wildcard the address towards the world and the loopback. A port that
-/// is advertised is that of UDP and TCP, which share one by custom; TLS keeps its own.
-fn faces_of(transport: Transport, bound: SocketAddr, advertised: Option<&(Host, Option<u16>)>) -> Vec<Face> {
+/// What Via and Contact say in place of addresses.
+struct Advertised {
+    everywhere: Option<(Host, Option<u16>)>,
+    /// Of the sockets with something of their own.
+    own: Vec<(SocketAddr, (Host, Option<u16>))>,
+}
+
+impl Advertised {
+    fn of(config: &SwitchConfig) -> Result<Self, SwitchError> {
+        let own = config.advertise_at.iter().map(|(address, text)| Ok((*address, parse_advertise(text)?)));
+        let everywhere = config.advertise.as_deref().map(parse_advertise).transpose()?;
+        Ok(Self { everywhere, own: own.collect::<Result<_, _>>()? })
+    }
+
+    /// What a socket says that is configured as `address`. A port that all advertise is that of UDP and TCP, which share
+    /// one by custom; the others keep their own.
+    fn at(&self, transport: Transport, address: SocketAddr) -> Option<(Host, Option<u16>)> {
+        if let Some((_, own)) = self.own.iter().find(|(of, _)| *of == address) {
+            return Some(own.clone());
+        }
+        let (host, port) = self.everywhere.clone()?;
+        Some((host, port.filter(|_| matches!(transport, Transport::Udp | Transport::Tcp))))
+    }
+}
+
+/// The faces of one socket: its address, or for a wildcard the address towards the world and the loopback.
+fn faces_of(transport: Transport, bound: SocketAddr, advertised: Option<(Host, Option<u16>)>) -> Vec<Face> {
     let face = |address: SocketAddr| {
-        let advertised = advertised.filter(|_| !address.ip().is_loopback() || !bound.ip().is_unspecified());
+        let shown = !address.ip().is_loopback() || !bound.ip().is_unspecified();
+        let advertised = advertised.clone().filter(|_| shown);
         let (host, port) = match advertised {
-            Some((host, port)) => (
-                host.clone(),
-                port.filter(|_| matches!(transport, Transport::Udp | Transport::Tcp)).unwrap_or(address.port()),
-            ),
+            Some((host, port)) => (host, port.unwrap_or(address.port())),
             None => (Host::from(address.ip()), address.port()),
         };
         Face { transport, address, host, port }
@@ -155,6 +183,11 @@ fn faces_of(transport: Transport, bound: SocketAddr, advertised: Option<&(Host, 
     };
     let outward = address_toward(bound, world).ok().filter(|address| !address.ip().is_loopback());
     outward.into_iter().chain([SocketAddr::new(loopback, bound.port())]).map(face).collect()
+}
+
+/// Whether this can stand in Via and Contact: `host` or `host:port`.
+pub fn is_advertisable(text: &str) -> bool {
+    parse_advertise(text).is_ok()
 }
 
 /// `host` or `host:port`; an IPv6 address in brackets.
@@ -194,19 +227,26 @@ mod tests {
     #[test]
     fn a_wildcard_has_the_loopback_for_peers_there_whatever_is_advertised() {
         let advertised = (Host::parse(&Text::from("203.0.113.7")).expect("a host"), None);
-        let faces = faces_of(Transport::Udp, "0.0.0.0:5060".parse().expect("an address"), Some(&advertised));
+        let faces = faces_of(Transport::Udp, "0.0.0.0:5060".parse().expect("an address"), Some(advertised));
         assert_eq!(faces.last().map(Face::sent_by).as_deref(), Some("127.0.0.1:5060"));
     }
 
     #[test]
-    fn an_advertised_port_is_that_of_udp_and_tcp() {
-        let advertised = (Host::parse(&Text::from("pbx.example.com")).expect("a host"), Some(5070));
-        for (transport, expected) in [
-            (Transport::Udp, "pbx.example.com:5070"),
-            (Transport::Tcp, "pbx.example.com:5070"),
-            (Transport::Tls, "pbx.example.com:5061"),
+    fn an_advertised_port_is_that_of_udp_and_tcp_and_a_socket_may_have_its_own() {
+        let address = |text: &str| text.parse::<SocketAddr>().expect("an address");
+        let config = SwitchConfig {
+            advertise: Some("pbx.example.com:5070".to_owned()),
+            advertise_at: vec![(address("192.0.2.1:5081"), "phone.example.com:443".to_owned())],
+            ..SwitchConfig::default()
+        };
+        let advertised = Advertised::of(&config).expect("hosts");
+        for (transport, socket, expected) in [
+            (Transport::Udp, "192.0.2.1:5061", "pbx.example.com:5070"),
+            (Transport::Tcp, "192.0.2.1:5061", "pbx.example.com:5070"),
+            (Transport::Tls, "192.0.2.1:5061", "pbx.example.com:5061"),
+            (Transport::Wss, "192.0.2.1:5081", "phone.example.com:443"),
         ] {
-            let faces = faces_of(transport, "192.0.2.1:5061".parse().expect("an address"), Some(&advertised));
+            let faces = faces_of(transport, address(socket), advertised.at(transport, address(socket)));
             assert_eq!(faces.iter().map(Face::sent_by).collect::<Vec<_>>(), [expected]);
         }
     }

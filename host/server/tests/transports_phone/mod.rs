@@ -1,5 +1,6 @@
 //! A switch on loopback whose call logic is a few lines of Rust, and phones that write bytes over TCP and TLS.
 
+use futures_util::{SinkExt as _, StreamExt as _};
 use plugboard_calls::contract::*;
 use plugboard_calls::logic::{Breakdown, Credentials, Directory, Logic, Routed, UserRecord};
 use plugboard_calls::stage::Stage;
@@ -9,13 +10,20 @@ use plugboard_server::switch::{Switch, SwitchConfig};
 use plugboard_sip::transport::Transport;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, SanType};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::server::WebPkiClientVerifier;
+use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
 
 /// How long a test waits for what has to happen.
 pub const PATIENCE: Duration = Duration::from_secs(10);
@@ -51,14 +59,22 @@ impl Authority {
         (vec![certificate], PrivateKeyDer::try_from(key.serialize_der()).expect("a key"))
     }
 
-    fn acceptor(&self) -> TlsAcceptor {
+    /// Peers that connect need a certificate where it is `mutual`.
+    fn acceptor(&self, mutual: bool) -> TlsAcceptor {
         let (chain, key) = self.pair();
-        let config = rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let builder = rustls::ServerConfig::builder_with_provider(provider.clone())
             .with_safe_default_protocol_versions()
-            .expect("versions")
-            .with_no_client_auth()
-            .with_single_cert(chain, key);
-        TlsAcceptor::from(Arc::new(config.expect("a pair")))
+            .expect("versions");
+        let builder = if mutual {
+            let mut roots = rustls::RootCertStore::empty();
+            roots.add(self.certificate.clone()).expect("an authority");
+            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build();
+            builder.with_client_cert_verifier(verifier.expect("an authority"))
+        } else {
+            builder.with_no_client_auth()
+        };
+        TlsAcceptor::from(Arc::new(builder.with_single_cert(chain, key).expect("a pair")))
     }
 
     fn connector(&self, with_certificate: bool) -> TlsConnector {
@@ -90,7 +106,7 @@ impl Logic for Caller {
 
     fn handle(
         &self,
-        _: &Context,
+        _: &plugboard_calls::contract::Context,
         state: Option<&[u8]>,
         event: &Event,
         mut stage: Stage,
@@ -182,6 +198,8 @@ impl Bench {
             udp: vec![address],
             tcp: vec![address],
             tls: vec![address],
+            ws: vec![address],
+            wss: vec![address],
             certificates: Some(tls),
             ..config
         };
@@ -238,11 +256,16 @@ impl Bench {
         self.listen_as(transport, &self.authority).await
     }
 
+    /// The same by TLS, and who calls needs a certificate.
+    pub async fn listen_mutual(&self) -> Phones {
+        Phones { tls: Some(self.authority.acceptor(true)), ..self.listen(Transport::Tls).await }
+    }
+
     /// The same, with a certificate of some authority.
     pub async fn listen_as(&self, transport: Transport, authority: &Authority) -> Phones {
         let ip = self.address(transport).ip();
-        let tls = (transport == Transport::Tls).then(|| authority.acceptor());
-        Phones { listener: TcpListener::bind((ip, 0)).await.expect("bound"), tls }
+        let tls = transport.is_secure().then(|| authority.acceptor(false));
+        Phones { listener: TcpListener::bind((ip, 0)).await.expect("bound"), tls, transport }
     }
 
     /// A phone that connects.
@@ -273,6 +296,7 @@ fn http(method: &str, path: &str) -> HttpRequest {
 pub struct Phones {
     listener: TcpListener,
     tls: Option<TlsAcceptor>,
+    transport: Transport,
 }
 
 impl Phones {
@@ -284,6 +308,8 @@ impl Phones {
     pub fn contact(&self, target: &str) -> String {
         let address = self.listener.local_addr().expect("bound");
         match &self.tls {
+            // A phone in a browser has no address (RFC 7118).
+            _ if self.transport.is_web_socket() => "sip:bob@df7jal23ls0d.invalid;transport=ws".to_owned(),
             Some(_) if target.starts_with("sips:") => format!("sips:bob@{address}"),
             Some(_) => format!("sip:bob@{address};transport=tls"),
             None => format!("sip:bob@{address};transport=tcp"),
@@ -292,9 +318,13 @@ impl Phones {
 
     pub async fn accept(&self) -> Link {
         let (stream, _) = timeout(PATIENCE, self.listener.accept()).await.expect("in time").expect("accepted");
-        match &self.tls {
-            Some(tls) => Link::new(tls.accept(stream).await.expect("a handshake")),
-            None => Link::new(stream),
+        let stream: Box<dyn Stream> = match &self.tls {
+            Some(tls) => Box::new(tls.accept(stream).await.expect("a handshake")),
+            None => Box::new(stream),
+        };
+        match self.transport.is_web_socket() {
+            true => Link::new(WebSocketBytes::accept(stream).await),
+            false => Link::new(stream),
         }
     }
 
@@ -313,8 +343,71 @@ impl Phones {
     }
 }
 
-trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
+
+/// A WebSocket whose messages are read and written as if they were bytes; what is written at once is one message.
+pub struct WebSocketBytes<S> {
+    socket: WebSocketStream<S>,
+    read: Vec<u8>,
+    as_text: bool,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> WebSocketBytes<S> {
+    pub fn new(socket: WebSocketStream<S>, as_text: bool) -> Self {
+        Self { socket, read: Vec::new(), as_text }
+    }
+
+    /// The side that is connected to; it takes the subprotocol that is offered.
+    #[allow(clippy::result_large_err)] // the library's own type
+    async fn accept(stream: S) -> Self {
+        let agree = |request: &Request, mut response: Response| {
+            let offered = request.headers().get("Sec-WebSocket-Protocol").expect("a subprotocol").clone();
+            assert_eq!(offered, "sip");
+            response.headers_mut().insert("Sec-WebSocket-Protocol", offered);
+            Ok(response)
+        };
+        Self::new(tokio_tungstenite::accept_hdr_async(stream, agree).await.expect("a handshake"), true)
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for WebSocketBytes<S> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        while self.read.is_empty() {
+            match ready!(self.socket.poll_next_unpin(cx)) {
+                Some(Ok(message)) if message.is_text() || message.is_binary() => {
+                    self.read = message.into_data().to_vec()
+                }
+                Some(Ok(_)) => {}
+                Some(Err(_)) | None => return Poll::Ready(Ok(())),
+            }
+        }
+        let length = self.read.len().min(into.remaining());
+        into.put_slice(&self.read.drain(..length).collect::<Vec<u8>>());
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for WebSocketBytes<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let gone = |_| io::Error::from(io::ErrorKind::BrokenPipe);
+        ready!(self.socket.poll_ready_unpin(cx)).map_err(gone)?;
+        let message = match std::str::from_utf8(bytes) {
+            Ok(text) if self.as_text => Message::text(text),
+            _ => Message::binary(bytes.to_vec()),
+        };
+        self.socket.start_send_unpin(message).map_err(gone)?;
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.socket.poll_flush_unpin(cx).map_err(|_| io::ErrorKind::BrokenPipe.into())
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.socket.poll_close_unpin(cx).map_err(|_| io::ErrorKind::BrokenPipe.into())
+    }
+}
 
 /// One end of a connection, with what was read too far.
 pub struct Link {
@@ -323,7 +416,7 @@ pub struct Link {
 }
 
 impl Link {
-    fn new(stream: impl Stream + 'static) -> Self {
+    pub fn new(stream: impl Stream + 'static) -> Self {
         Self { stream: Box::new(stream), read: Vec::new() }
     }
 

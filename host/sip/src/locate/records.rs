@@ -26,7 +26,7 @@ impl Naptr {
             ("SIP+D2U", Transport::Udp),
             ("SIP+D2T", Transport::Tcp),
             ("SIPS+D2T", Transport::Tls),
-            ("SIP+D2W", Transport::Ws), // RFC 7118 §8.4
+            ("SIP+D2W", Transport::Ws), // RFC 7118 §5.3
             ("SIPS+D2W", Transport::Wss),
         ];
         let leads_on = self.flags.eq_ignore_ascii_case("s") && !matches!(&*self.replacement, "" | ".");

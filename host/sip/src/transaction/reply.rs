@@ -63,10 +63,13 @@ pub(super) fn response_destination(via: &Via, source: Destination) -> Destinatio
 
 /// Where a response goes when the connection that its request came by has ended (RFC 3261 §18.2.2): to the address that
 /// the request came from, at the port of sent-by, and by whom that is said to be. None for what is no response, or
-/// has no Via that names an address.
+/// has no Via that names an address, and over WebSocket, whose phones listen nowhere (RFC 7118 §5).
 ///
 /// `maddr` is not followed here either.
 pub fn return_path(message: &Bytes, gone: Destination) -> Option<(Destination, Host)> {
+    if gone.transport.is_web_socket() {
+        return None;
+    }
     let Ok(Message::Response(response)) = parse_datagram(message.clone(), &Limits::default()) else { return None };
     let via = response.headers.top_via().ok()?;
     let ip = via.received().or(via.host.address())?;

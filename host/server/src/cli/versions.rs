@@ -180,7 +180,7 @@ fn remarks(version: &VersionView) -> Vec<String> {
             remarks.push(format!("{id} differs in {} (see plugboard shadow)", calls.join(", ")));
         }
     }
-    if let Some(drain) = &version.drain {
+    if let Some(drain) = version.drain.as_ref().filter(|drain| version.calls > 0 || !drain.refused.is_empty()) {
         let (calls, then) = (version.calls, &drain.then);
         remarks.push(match left(drain.deadline_unix_ms) {
             0 => format!("{id} drained, {calls} calls left ({then})"),

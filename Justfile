@@ -57,6 +57,10 @@ fuzz SECONDS="60" *TARGETS:
 bench-deploys *ARGS: build
     PLUGBOARD_PROGRAM="$PWD/target/release/plugboard" cargo bench -p plugboard-tests --bench deploys -- "$@"
 
+# What 50,000 datagrams a second from one source cost the calls of others, for SECONDS.
+bench-flood SECONDS="20": build
+    PLUGBOARD_PROGRAM="$PWD/target/release/plugboard" cargo bench -p plugboard-tests --bench flood -- "$@"
+
 # What a tenant whose call logic never returns costs another, in PAIRS of runs without and with it.
 bench-neighbours PAIRS="5": build
     PLUGBOARD_PROGRAM="$PWD/target/release/plugboard" cargo bench -p plugboard-tests --bench neighbours -- "$@"

@@ -9,6 +9,7 @@
 //! A peer program that is not installed fails the test and names the Debian package.
 
 pub mod baresip;
+pub mod busy;
 pub mod curl;
 pub mod deploys;
 pub mod http;

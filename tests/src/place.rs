@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -47,6 +47,18 @@ impl Place {
             }
         }
         panic!("no free port on {}", self.ip());
+    }
+
+    /// A port of the IPv6 loopback that is free for UDP and TCP. There is one such address for all, so another process
+    /// may be faster.
+    pub fn port_of_ipv6() -> SocketAddr {
+        loop {
+            let udp = UdpSocket::bind((Ipv6Addr::LOCALHOST, 0)).expect("the loopback has an IPv6 address");
+            let address = udp.local_addr().expect("it is bound");
+            if TcpListener::bind(address).is_ok() {
+                return address;
+            }
+        }
     }
 
     /// The folder; created, and empty at first.

@@ -105,8 +105,20 @@ impl Server {
 
     /// As [`Self::start_with`], with SIP by this transport alone.
     pub fn start_by(place: &Place, transport: &'static str, domains: &[Domain], extra: &str) -> Self {
-        let (https, digest, admin, sip) = (place.port(), place.port(), place.port(), place.port());
-        let text = configuration([https, digest, admin, sip], transport, domains, extra);
+        let addresses = [place.port(), place.port(), place.port(), place.port()];
+        Self::run(place, addresses, transport, configuration(addresses, transport, domains, extra))
+    }
+
+    /// As [`Self::start_with`], with SIP by UDP at these addresses, of which there is at least one.
+    pub fn start_at(place: &Place, domains: &[Domain], udp: &[SocketAddr], extra: &str) -> Self {
+        let addresses = [place.port(), place.port(), place.port(), udp[0]];
+        let all: Vec<String> = udp.iter().map(ToString::to_string).collect();
+        let text = configuration(addresses, "udp", domains, extra);
+        let text = text.replace(&format!("udp = \"{}\"", udp[0]), &format!("udp = {all:?}"));
+        Self::run(place, addresses, "udp", text)
+    }
+
+    fn run(place: &Place, [https, digest, admin, sip]: [SocketAddr; 4], transport: &'static str, text: String) -> Self {
         let config = place.write(&format!("plugboard-{}.toml", sip.port()), text);
         let log = place.folder().join(format!("server-{}.log", sip.port()));
         let mut command = Command::new(plugboard());

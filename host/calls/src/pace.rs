@@ -1,26 +1,42 @@
 //! Whether a tenant's guest takes long over its events. One that does has to run aside, where it keeps nobody waiting
 //! who has other things to do; one that does not is quickest where its event came in.
 //!
-//! Only processor time tells: by the clock an innocent guest takes long, too, when the machine is busy. Asking for it
-//! costs two system calls an event, so that is done only after an event took long by the clock.
+//! Only processor time tells, and only that of several events: by the clock an innocent guest takes long, too, when the
+//! machine is busy, and now and then a single event does in any case. Asking for it costs two system calls an event, so
+//! that is done only after an event took long by the clock.
 
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-/// An event that takes more processor time than this takes long. A hundred times what the built-in controller needs.
+/// An event that takes longer than this by the clock is reason to look closer.
 const LONG: Duration = Duration::from_millis(2);
-/// Events whose processor time is taken after one took long by the clock, in number.
-const WATCHED: u32 = 16;
-/// Events in a row that must not take long until the guest is trusted again, in number.
-const PROBATION: u32 = 256;
+/// Events that are looked at together, in number.
+const WINDOW: u32 = 16;
+/// Processor time of so many events above which their guest takes long: 2.5 ms each, a hundred times what the built-in
+/// controller needs.
+const WINDOW_TIME: Duration = Duration::from_millis(40);
+/// Windows in a row that must be quick until a guest that took long is trusted again, in number.
+const PROBATION: u32 = 16;
 
 /// How the events of one tenant went lately.
 #[derive(Debug, Default)]
-pub struct Pace(AtomicU32);
+pub struct Pace {
+    lane: AtomicU8,
+    window: Mutex<Window>,
+}
 
-/// What is to be done with the next event. Stands in the atomic as the number of events that must go well until the
-/// guest is [`Lane::Here`] again; more than [`WATCHED`] of them for one that takes long.
+#[derive(Debug, Default)]
+struct Window {
+    events: u32,
+    time: Duration,
+    /// Windows before this one that were quick, in number.
+    quick: u32,
+}
+
+/// What is to be done with the next event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
 pub enum Lane {
     /// Run it where it came in.
     Here,
@@ -33,27 +49,36 @@ pub enum Lane {
 impl Pace {
     /// Where the next event is to run.
     pub fn lane(&self) -> Lane {
-        match self.0.load(Relaxed) {
+        match self.lane.load(Relaxed) {
             0 => Lane::Here,
-            1..=WATCHED => Lane::Watched,
+            1 => Lane::Watched,
             _ => Lane::Aside,
         }
     }
 
     /// An event that was not watched took so long by the clock.
     pub fn took_by_the_clock(&self, time: Duration) {
-        if time > LONG && self.lane() == Lane::Here {
-            self.0.store(WATCHED, Relaxed);
+        if time > LONG {
+            let _ = self.lane.compare_exchange(Lane::Here as u8, Lane::Watched as u8, Relaxed, Relaxed);
         }
     }
 
-    /// An event took so much processor time.
+    /// An event that was watched took so much processor time.
     pub fn took(&self, processor_time: Duration) {
-        if processor_time > LONG {
-            self.0.store(WATCHED + PROBATION, Relaxed);
-        } else {
-            // Two at once may count as one: nobody minds one more.
-            self.0.store(self.0.load(Relaxed).saturating_sub(1), Relaxed);
+        // The guarded code cannot panic halfway.
+        let mut window = self.window.lock().unwrap_or_else(PoisonError::into_inner);
+        window.events += 1;
+        window.time += processor_time;
+        if window.time > WINDOW_TIME {
+            *window = Window::default();
+            self.lane.store(Lane::Aside as u8, Relaxed);
+        } else if window.events >= WINDOW {
+            let quick = window.quick + 1;
+            *window = Window { quick, ..Window::default() };
+            if self.lane() == Lane::Watched || quick >= PROBATION {
+                *window = Window::default();
+                self.lane.store(Lane::Here as u8, Relaxed);
+            }
         }
     }
 }
@@ -62,30 +87,40 @@ impl Pace {
 mod tests {
     use super::*;
 
+    fn times(pace: &Pace, number: u32, time: Duration) {
+        (0..number).for_each(|_| pace.took(time));
+    }
+
     #[test]
     fn a_guest_that_had_to_wait_for_a_processor_is_watched_and_let_go_again() {
         let pace = Pace::default();
         pace.took_by_the_clock(LONG);
         assert_eq!(pace.lane(), Lane::Here);
         pace.took_by_the_clock(LONG * 100);
-        for _ in 0..WATCHED {
-            assert_eq!(pace.lane(), Lane::Watched);
-            pace.took(LONG / 10);
-        }
-        assert_eq!(pace.lane(), Lane::Here);
+        times(&pace, WINDOW - 1, LONG / 10);
+        assert_eq!(pace.lane(), Lane::Watched);
+        times(&pace, 1, LONG * 5);
+        assert_eq!(pace.lane(), Lane::Here, "one event is no habit");
     }
 
     #[test]
     fn a_guest_that_takes_long_runs_aside_until_it_has_been_quick_for_long() {
         let pace = Pace::default();
-        pace.took_by_the_clock(LONG * 10);
-        pace.took(LONG * 10);
-        for _ in 0..PROBATION {
-            assert_eq!(pace.lane(), Lane::Aside);
-            pace.took(LONG);
-        }
-        assert_eq!(pace.lane(), Lane::Watched);
-        pace.took(LONG * 2);
+        pace.took_by_the_clock(Duration::from_millis(50));
+        pace.took(Duration::from_millis(50));
+        times(&pace, WINDOW * PROBATION - 1, LONG);
+        assert_eq!(pace.lane(), Lane::Aside);
+        times(&pace, 1, LONG);
+        assert_eq!(pace.lane(), Lane::Here);
+    }
+
+    #[test]
+    fn a_guest_on_probation_that_takes_long_again_begins_anew() {
+        let pace = Pace::default();
+        pace.took(Duration::from_millis(50));
+        times(&pace, WINDOW * (PROBATION - 1), LONG);
+        pace.took(Duration::from_millis(50));
+        times(&pace, WINDOW * (PROBATION - 1), LONG);
         assert_eq!(pace.lane(), Lane::Aside);
     }
 }

@@ -5,12 +5,13 @@
 //! ratio of the two is what B costs. A request's latency counts from when it was due, so that a stall is not hidden by
 //! the requests that it kept from being sent.
 
-use std::net::{SocketAddr, UdpSocket};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use plugboard_tests::busy::BusyPhone;
 use plugboard_tests::http::Connection;
 use plugboard_tests::place::Place;
 use plugboard_tests::program::guest;
@@ -30,9 +31,9 @@ const HOSTILE_CONNECTIONS: usize = 16;
 fn main() {
     let pairs = std::env::args().skip(1).find_map(|argument| argument.parse().ok()).unwrap_or(5);
     let place = Place::new("bench-neighbours");
-    let phone = refusing_phone(&place);
+    let phone = BusyPhone::start(&place);
     let user = "pin = \"1\"";
-    let good = Domain::new("a.test").set("hosts", "[\"a.test\"]").proxy(phone).user("alice", user);
+    let good = Domain::new("a.test").set("hosts", "[\"a.test\"]").proxy(phone.address).user("alice", user);
     let hostile = Domain::new("b.test").set("hosts", "[\"b.test\"]").controller(&guest("loops")).user("alice", user);
     let server = Server::start(&place, &[good, hostile]);
 
@@ -114,28 +115,4 @@ fn trouble(https: SocketAddr, n: usize, stop: &AtomicBool, answered: &AtomicUsiz
         assert!((500..600).contains(&answer.status), "{}", answer.status);
         answered.fetch_add(1, Relaxed);
     }
-}
-
-/// A phone that is busy: each call is over as soon as it was placed.
-fn refusing_phone(place: &Place) -> SocketAddr {
-    let socket = UdpSocket::bind(place.port()).expect("the port is free");
-    let address = socket.local_addr().expect("it is bound");
-    thread::spawn(move || {
-        let mut buffer = [0; 65_535];
-        while let Ok((length, from)) = socket.recv_from(&mut buffer) {
-            let text = String::from_utf8_lossy(&buffer[..length]);
-            if !text.starts_with("INVITE ") {
-                continue;
-            }
-            let kept = ["Via:", "From:", "Call-ID:", "CSeq:"];
-            let field = |line: &str| match line.starts_with("To:") {
-                true => Some(format!("{line};tag=busy\r\n")),
-                false => kept.iter().any(|name| line.starts_with(name)).then(|| format!("{line}\r\n")),
-            };
-            let fields: String = text.lines().filter_map(field).collect();
-            let _ =
-                socket.send_to(format!("SIP/2.0 486 Busy Here\r\n{fields}Content-Length: 0\r\n\r\n").as_bytes(), from);
-        }
-    });
-    address
 }

@@ -11,6 +11,7 @@ mod invite;
 mod journal;
 mod kamailio;
 mod network;
+mod outside;
 mod refer;
 mod referral;
 mod reload;

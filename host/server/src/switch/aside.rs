@@ -8,14 +8,15 @@ use super::Switch;
 use plugboard_calls::pace::{Lane, Pace};
 use plugboard_calls::shard::{CallRef, Job};
 use plugboard_calls::tenant::Tenant;
-use rustix::process::setpriority_process;
+use rustix::process::nice;
 use rustix::time::{ClockId, clock_gettime};
 use std::sync::{Arc, mpsc};
 use std::thread::Builder;
 use std::time::{Duration, Instant};
 
-/// The niceness of these threads. Beside one of the usual priority such a thread gets a tenth of a processor: little
-/// enough for the others, and enough for a guest that takes long and means no harm to go on when the machine is busy.
+/// The niceness of these threads above the one of the server. Beside one of the usual priority such a thread gets a
+/// tenth of a processor: little enough for the others, and enough for a guest that takes long and means no harm to go on
+/// when the machine is busy.
 const NICENESS: i32 = 10;
 
 impl Switch {
@@ -57,7 +58,7 @@ fn aside<W: FnOnce() + Send + 'static>(work: W) {
     let (sender, receiver) = mpsc::sync_channel::<W>(1);
     let run = move || {
         // Of this thread alone, as Linux has it. Without it the guest is in the way of others, and nothing worse.
-        let _ = setpriority_process(None, NICENESS);
+        let _ = nice(NICENESS);
         if let Ok(work) = receiver.recv() {
             work();
         }

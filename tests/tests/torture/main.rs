@@ -1,6 +1,8 @@
 //! The 49 messages of RFC 4475, byte for byte, against a running server: each gets what `verdicts.tsv` asks for, and
 //! nobody else notices.
 
+mod tcp;
+
 use std::fs;
 use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr, UdpSocket};

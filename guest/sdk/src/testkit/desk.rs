@@ -236,21 +236,37 @@ impl Host for Desk<'_> {
     fn log(&mut self, _level: Level, _message: &str) {}
 }
 
+/// As the host checks them: `calls/src/stage/check.rs`. A test of the simulation compares the two.
 fn check_headers(headers: &[Header]) -> Result<(), StageError> {
-    for header in headers {
-        if RESERVED.iter().any(|name| name.eq_ignore_ascii_case(&header.name)) {
-            return Err(StageError::Reserved(header.name.clone()));
-        }
+    let own = |names: &[&str], name: &str| names.iter().any(|own| own.eq_ignore_ascii_case(name));
+    for Header { name, value } in headers {
         let token = |c: char| c.is_ascii_alphanumeric() || "-.!%*_+`'~".contains(c);
-        if header.name.is_empty() || !header.name.chars().all(token) || header.value.contains(['\r', '\n', '\0']) {
-            return Err(StageError::Malformed(header.name.clone()));
+        if name.is_empty() || name.len() > 128 || !name.chars().all(token) {
+            return Err(StageError::Malformed(name.clone()));
+        }
+        let asks = own(&OPTIONS, name) && value.split(',').any(|tag| own(&OWN_OPTION_TAGS, tag.trim()));
+        if own(&RESERVED, name) || asks {
+            return Err(StageError::Reserved(name.clone()));
+        }
+        let control = |b: u8| (b < 0x20 && b != b'\t') || b == 0x7f;
+        if value.len() > VALUE_BYTES_MAX || value.bytes().any(control) {
+            return Err(StageError::Malformed(name.clone()));
         }
     }
     Ok(())
 }
 
-/// The header fields that the host keeps to itself.
-const RESERVED: [&str; 17] = [
+/// Longest value of a header field, in bytes.
+const VALUE_BYTES_MAX: usize = 4_096;
+
+/// The header fields whose option tags are looked at.
+const OPTIONS: [&str; 3] = ["Supported", "k", "Require"];
+
+/// The extensions that the host serves itself.
+const OWN_OPTION_TAGS: [&str; 2] = ["100rel", "timer"];
+
+/// The header fields that the host keeps to itself, with their compact forms.
+const RESERVED: [&str; 27] = [
     "Via",
     "Route",
     "Record-Route",
@@ -267,5 +283,15 @@ const RESERVED: [&str; 17] = [
     "Proxy-Authenticate",
     "Authentication-Info",
     "Proxy-Authentication-Info",
-    "Proxy-Authentication",
+    "RAck",
+    "RSeq",
+    "Session-Expires",
+    "Min-SE",
+    "v",
+    "f",
+    "t",
+    "i",
+    "m",
+    "l",
+    "x",
 ];

@@ -1,7 +1,7 @@
 use super::*;
 use crate::text::Text;
 use crate::time::Time;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 const ALL: [Transport; 5] = [Transport::Udp, Transport::Tcp, Transport::Tls, Transport::Ws, Transport::Wss];
@@ -120,7 +120,7 @@ fn priorities_come_before_weights_and_one_seed_gives_one_order() {
 fn weights_are_shares_of_the_requests() {
     const REQUESTS: u64 = 10_000;
     let located = located(vec![server(1, 60, 1), server(1, 30, 2), server(1, 10, 3), server(1, 0, 4)]);
-    let mut first: HashMap<u8, u64> = HashMap::new();
+    let mut first: BTreeMap<u8, u64> = BTreeMap::new();
     for seed in 0..REQUESTS {
         *first.entry(order(&located, seed)[0]).or_default() += 1;
     }

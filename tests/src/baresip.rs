@@ -103,11 +103,6 @@ impl Baresip {
         });
     }
 
-    /// Samples that it heard so far, in all its calls.
-    pub fn samples_heard(&self) -> usize {
-        self.recordings().iter().map(|file| file.len().saturating_sub(WAV_HEADER_BYTES) / 2).sum()
-    }
-
     /// Asserts that what it hears comes from one of these ports: those of the other phone.
     pub fn hears_directly(&self, other: &Baresip) {
         let log = self.log();

@@ -41,6 +41,7 @@ pub(super) async fn accept<S>(stream: S, origins: &[String]) -> io::Result<Both<
 where
     S: AsyncRead + AsyncWrite + Unpin + Send,
 {
+    #[allow(clippy::result_large_err)] // the library's own type
     let answer = |request: &Request, response: Response| answer(request.headers(), response, origins);
     let made = accept_hdr_async_with_config(stream, answer, Some(config())).await;
     made.map(split).map_err(io::Error::other)

@@ -51,7 +51,7 @@ fn walk(seed: u64) -> BTreeSet<&'static str> {
     let mut random = Random::new(seed);
     let mut kit = seeded(seed);
     kit.state_bytes_max = 24 * 1024;
-    if seed % 3 == 0 {
+    if seed.is_multiple_of(3) {
         kit.setting("early_media", "true").setting("refer_fallback", "invite");
     }
     let mut seen = Seen::new();

@@ -1,15 +1,16 @@
 //! The threads that wait for the network and for time.
 
+use super::relay::Relay;
 use super::{SHARDS, Switch, SwitchError, lock};
 use bytes::Bytes;
 use plugboard_calls::shard::{CallRef, may_belong};
-use plugboard_net::udp::DATAGRAM_BYTES_MAX;
+use plugboard_net::udp::{DATAGRAM_BYTES_MAX, UdpListener};
 use plugboard_sip::admit::admit;
 use plugboard_sip::parse::Limits;
 use plugboard_sip::transport::Destination;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex};
 use std::thread::Builder;
 use std::time::Duration;
 
@@ -25,10 +26,10 @@ const TICK: Duration = Duration::from_millis(5);
 pub(super) fn start(switch: &Arc<Switch>) -> Result<(), SwitchError> {
     let mut threads = Vec::new();
     for listener in 0..switch.sockets.datagrams().len() {
-        let turn = Arc::new(Mutex::new(()));
+        let relay = Arc::new(Relay::new());
         for _ in 0..READERS {
-            let (switch, turn) = (switch.clone(), turn.clone());
-            let reader = Builder::new().name("sip-udp".to_owned()).spawn(move || read(&switch, listener, &turn));
+            let (switch, relay) = (switch.clone(), relay.clone());
+            let reader = Builder::new().name("sip-udp".to_owned()).spawn(move || read(&switch, listener, &relay));
             threads.push(reader.map_err(SwitchError::Thread)?);
         }
     }
@@ -41,28 +42,41 @@ pub(super) fn start(switch: &Arc<Switch>) -> Result<(), SwitchError> {
 }
 
 /// One of the readers of a socket. They take turns: whoever has the turn reads a datagram and gives it to its shard
-/// before the next one may read, so that messages take effect in the order in which they came. The guest runs after
-/// the turn is given up.
-fn read(switch: &Arc<Switch>, at: usize, turn: &Mutex<()>) {
+/// before the next one may read, so that messages take effect in the order in which they came. While the guest runs
+/// the turn is lent.
+fn read(switch: &Arc<Switch>, at: usize, relay: &Relay) {
     let Some(listener) = switch.sockets.datagrams().get(at) else { return };
+    let stopping = || switch.stopping.load(Ordering::Acquire);
     let mut buffer = vec![0; DATAGRAM_BYTES_MAX];
-    loop {
-        let reading = lock(turn);
-        if switch.stopping.load(Ordering::Acquire) {
-            return;
-        }
-        let ready = match listener.receive(&mut buffer) {
-            Ok(Some((datagram, source))) => take(switch, at, datagram, source),
-            Ok(None) => None,
-            Err(error) => {
-                tracing::error!(address = %listener.address(), %error, "the SIP socket cannot be read");
-                std::thread::sleep(PAUSE_AFTER_ERROR);
-                None
+    while let Some(mut turn) = relay.wait(stopping) {
+        while !stopping() {
+            let Some((index, calls)) = next(switch, at, listener, &mut buffer) else { continue };
+            if calls.is_empty() {
+                continue;
             }
-        };
-        drop(reading);
-        if let Some((index, calls)) = ready {
+            let lent = turn.lend();
             calls.into_iter().for_each(|call| switch.run(index, call));
+            match lent.take_back() {
+                Some(again) => turn = again,
+                None => break,
+            }
+        }
+    }
+}
+
+/// What the next datagram makes ready; none when it makes nothing ready, or none came.
+fn next(
+    switch: &Arc<Switch>,
+    at: usize,
+    listener: &UdpListener,
+    buffer: &mut [u8],
+) -> Option<(u8, Vec<CallRef>)> {
+    match listener.receive(buffer) {
+        Ok(received) => received.and_then(|(datagram, source)| take(switch, at, datagram, source)),
+        Err(error) => {
+            tracing::error!(address = %listener.address(), %error, "the SIP socket cannot be read");
+            std::thread::sleep(PAUSE_AFTER_ERROR);
+            None
         }
     }
 }

@@ -1,0 +1,219 @@
+//! The turn at a socket, handed from thread to thread.
+//!
+//! Whoever has the turn reads. While it runs the event that came of a message it lends the turn, so that others may
+//! read on; but waking a thread costs more than most events take, so nobody is called. When the event is done the
+//! reader takes the turn back, as a rule untouched. One of the idle threads **watches**: a turn that is lent and not
+//! taken back for a tick goes to it. Whoever had to step in makes the relay hurry: for a while whoever lends the turn
+//! calls the watcher at once, as long as guests take their time.
+
+use super::lock;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
+use std::sync::{Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How often the watcher looks: a lent turn waits for at most two ticks.
+const TICK: Duration = Duration::from_millis(2);
+/// Ticks without a message after which the watcher sleeps until there is one.
+const QUIET_TICKS: u32 = 50;
+/// Longest sleep of the watcher: how soon it sees that it is to stop.
+const SLEEP_MAX: Duration = Duration::from_millis(500);
+/// How long the relay hurries after the watcher had to step in.
+const HURRY: Duration = Duration::from_secs(1);
+
+/// The turn at one socket.
+pub(super) struct Relay {
+    /// Counts each time that the turn is lent or taken; odd: it is lent.
+    turn: AtomicU64,
+    /// Held by the watcher. The other idle threads wait here.
+    watch: Mutex<()>,
+    call: Mutex<Option<Call>>,
+    bell: Condvar,
+    /// The watcher does not tick.
+    asleep: AtomicBool,
+    started: Instant,
+    /// In milliseconds after the start.
+    hurry_until: AtomicU64,
+}
+
+/// What the watcher is called for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Call {
+    /// There is traffic: tick.
+    Look,
+    /// Take the turn.
+    Take,
+}
+
+/// The right to read. Dropped, it is up for the watcher.
+pub(super) struct Turn<'a>(&'a Relay);
+
+/// A turn that is lent, and may be taken back.
+pub(super) struct Lent<'a>(&'a Relay, u64);
+
+impl Relay {
+    /// A turn that nobody has yet.
+    pub fn new() -> Self {
+        Self {
+            turn: AtomicU64::new(1),
+            watch: Mutex::default(),
+            call: Mutex::default(),
+            bell: Condvar::new(),
+            asleep: AtomicBool::new(false),
+            started: Instant::now(),
+            hurry_until: AtomicU64::new(0),
+        }
+    }
+
+    /// Waits for a turn; none when it is time to stop.
+    pub fn wait(&self, stopping: impl Fn() -> bool) -> Option<Turn<'_>> {
+        let _watcher = lock(&self.watch);
+        let mut seen = self.turn.load(SeqCst);
+        let mut quiet_ticks = 0;
+        while !stopping() {
+            let called = self.tick(seen, quiet_ticks >= QUIET_TICKS);
+            let turn = self.turn.load(SeqCst);
+            let kept_waiting = turn == seen;
+            if is_lent(turn) && (kept_waiting || called == Some(Call::Take)) && self.take(turn) {
+                if called != Some(Call::Take) {
+                    let hurry_until = self.started.elapsed() + HURRY;
+                    self.hurry_until.store(millis(hurry_until), SeqCst);
+                }
+                return Some(Turn(self));
+            }
+            quiet_ticks = if kept_waiting { quiet_ticks + 1 } else { 0 };
+            seen = turn;
+        }
+        None
+    }
+
+    /// One tick of the watcher, or a sleep until it is called.
+    fn tick(&self, seen: u64, sleep: bool) -> Option<Call> {
+        let mut call = lock(&self.call);
+        if call.is_none() {
+            self.asleep.store(sleep, SeqCst);
+            // Whoever lends the turn now sees that the watcher is asleep, or is seen here: both write before they read.
+            if !sleep || self.turn.load(SeqCst) == seen {
+                let time = if sleep { SLEEP_MAX } else { TICK };
+                call = self.bell.wait_timeout(call, time).unwrap_or_else(PoisonError::into_inner).0;
+            }
+            self.asleep.store(false, SeqCst);
+        }
+        call.take()
+    }
+
+    fn take(&self, turn: u64) -> bool {
+        self.turn.compare_exchange(turn, turn + 1, SeqCst, SeqCst).is_ok()
+    }
+
+    fn lend(&self) -> u64 {
+        let turn = self.turn.fetch_add(1, SeqCst) + 1;
+        if self.asleep.load(SeqCst) {
+            self.call(Call::Look);
+        } else if millis(self.started.elapsed()) < self.hurry_until.load(SeqCst) {
+            self.call(Call::Take);
+        }
+        turn
+    }
+
+    fn call(&self, what: Call) {
+        *lock(&self.call) = Some(what);
+        self.bell.notify_one();
+    }
+}
+
+impl<'a> Turn<'a> {
+    /// Lets others read.
+    pub fn lend(self) -> Lent<'a> {
+        let relay = self.0;
+        std::mem::forget(self);
+        Lent(relay, relay.lend())
+    }
+}
+
+impl<'a> Lent<'a> {
+    /// Takes the turn back, unless someone else has it.
+    pub fn take_back(self) -> Option<Turn<'a>> {
+        let Self(relay, turn) = self;
+        relay.take(turn).then(|| Turn(relay))
+    }
+}
+
+impl Drop for Turn<'_> {
+    /// Also when its reader panics.
+    fn drop(&mut self) {
+        self.0.lend();
+        self.0.call(Call::Take);
+    }
+}
+
+const fn is_lent(turn: u64) -> bool {
+    turn % 2 == 1
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc::channel;
+
+    const NEVER: fn() -> bool = || false;
+    const LONG: Duration = Duration::from_secs(20);
+
+    #[test]
+    fn a_turn_that_is_lent_is_taken_back_while_nobody_else_wants_it() {
+        let relay = Relay::new();
+        let turn = relay.wait(NEVER).expect("a turn");
+        assert!(turn.lend().take_back().is_some());
+    }
+
+    #[test]
+    fn a_turn_that_is_kept_lent_goes_to_the_watcher_and_to_nobody_twice() {
+        let relay = Relay::new();
+        let lent = relay.wait(NEVER).expect("a turn").lend();
+        let second = relay.wait(NEVER).expect("the watcher steps in");
+        assert!(lent.take_back().is_none());
+        assert!(!is_lent(relay.turn.load(SeqCst)), "the second one has it");
+        assert!(second.lend().take_back().is_some());
+    }
+
+    #[test]
+    fn a_reader_that_panics_gives_its_turn_away() {
+        let relay = Relay::new();
+        let panicked = std::thread::scope(|scope| {
+            let reader = scope.spawn(|| {
+                let _turn = relay.wait(NEVER);
+                panic!("on purpose");
+            });
+            reader.join().is_err()
+        });
+        assert!(panicked && relay.wait(NEVER).is_some());
+    }
+
+    #[test]
+    fn a_watcher_that_sleeps_wakes_for_traffic() {
+        let relay = Relay::new();
+        let turn = relay.wait(NEVER).expect("a turn");
+        std::thread::scope(|scope| {
+            let (sender, receiver) = channel();
+            let relay = &relay;
+            scope.spawn(move || sender.send(relay.wait(NEVER).is_some()));
+            let begun = Instant::now();
+            while !relay.asleep.load(SeqCst) && begun.elapsed() < LONG {
+                std::thread::yield_now();
+            }
+            let lent = turn.lend();
+            assert_eq!(receiver.recv_timeout(LONG), Ok(true));
+            assert!(lent.take_back().is_none());
+        });
+    }
+
+    #[test]
+    fn nobody_waits_for_a_turn_when_it_is_time_to_stop() {
+        let relay = Relay::new();
+        let _turn = relay.wait(NEVER);
+        assert!(relay.wait(|| true).is_none());
+    }
+}

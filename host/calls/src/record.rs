@@ -32,7 +32,7 @@ pub struct Record {
     /// The ids that it could refer to.
     pub view: View,
     /// What happened.
-    pub event: Event,
+    pub event: Arc<Event>,
     /// What the guest was told from outside the event.
     pub answers: Answers,
     /// What the guest made of it.

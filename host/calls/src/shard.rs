@@ -268,7 +268,7 @@ impl Shard {
             actor.logic = logic.clone();
         }
         actor.exchanges.push(exchange);
-        let event = Event::Http { exchange, request };
+        let event = Arc::new(Event::Http { exchange, request });
         self.enqueue(now, call, Queued { event, principal, origin: Origin::Http(tenant, logic) }, out);
     }
 
@@ -384,7 +384,7 @@ impl Shard {
     fn enqueue(&mut self, now: Time, call: CallRef, queued: Queued, out: &mut Vec<Output>) {
         let Some(actor) = self.actors.get_mut(&call) else { return };
         // An order to end always finds room: there is one at a time, and the call does not outlive it.
-        let ending = matches!(queued.event, Event::Ending(_));
+        let ending = matches!(*queued.event, Event::Ending(_));
         let full = || actor.queue.len() >= actor.tenant.settings().limits.events_queued_per_call;
         if !ending && full() {
             actor.tenant.counters.events_dropped.add();

@@ -121,6 +121,11 @@ impl Committed {
         &self.effects
     }
 
+    /// The same, to keep.
+    pub fn into_effects(self) -> Vec<Effect> {
+        self.effects
+    }
+
     /// The new state; `None` ends the call.
     pub fn state(&self) -> Option<&[u8]> {
         self.state.as_deref()

@@ -16,6 +16,7 @@
 mod files;
 pub mod line;
 pub mod mask;
+mod queue;
 pub mod read;
 mod render;
 pub mod replay;

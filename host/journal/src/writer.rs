@@ -4,6 +4,7 @@
 use crate::files::{Bounds, Folder};
 use crate::line::{Broken, EventLine, FORMAT, Line, Opening, Outcome, State};
 use crate::mask;
+use crate::queue::{Order, Queue, Taken};
 use plugboard_calls::contract::{Event, Header};
 use plugboard_calls::effect::Effect;
 use plugboard_calls::guest_settings::GuestSettings;
@@ -14,7 +15,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::sync_channel;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -28,8 +29,7 @@ const TIDY_EVERY: Duration = Duration::from_secs(60);
 /// The journal of all tenants.
 pub struct Journal {
     path: PathBuf,
-    /// None only while it is dropped.
-    sender: Option<SyncSender<Message>>,
+    queue: Arc<Queue>,
     counters: Arc<Counters>,
     thread: Option<JoinHandle<()>>,
 }
@@ -48,12 +48,6 @@ pub struct Counters {
     waiting_bytes: AtomicU64,
 }
 
-enum Message {
-    Event(Box<Record>, Settled),
-    Flush(SyncSender<()>),
-    Bounds(Bounds),
-}
-
 impl Journal {
     /// A journal in this folder, with a folder for each tenant. `queue_max`: events that wait to be written, in
     /// number.
@@ -61,7 +55,7 @@ impl Journal {
     /// # Errors
     /// When the thread cannot be started.
     pub fn start(path: &Path, bounds: Bounds, queue_max: usize) -> io::Result<Self> {
-        let (sender, receiver) = sync_channel(queue_max);
+        let queue = Arc::new(Queue::new(queue_max));
         let counters = Arc::new(Counters::default());
         let mut writer = Writer {
             path: path.to_owned(),
@@ -69,10 +63,12 @@ impl Journal {
             counters: counters.clone(),
             tenants: HashMap::new(),
             secretive: HashSet::new(),
+            buffer: Vec::new(),
             complained: false,
         };
-        let thread = std::thread::Builder::new().name("journal".to_owned()).spawn(move || writer.run(&receiver))?;
-        Ok(Self { path: path.to_owned(), sender: Some(sender), counters, thread: Some(thread) })
+        let theirs = queue.clone();
+        let thread = std::thread::Builder::new().name("journal".to_owned()).spawn(move || writer.run(&theirs))?;
+        Ok(Self { path: path.to_owned(), queue, counters, thread: Some(thread) })
     }
 
     /// Takes note of a finished event, or drops it when too many wait. Never blocks on the disk.
@@ -80,7 +76,7 @@ impl Journal {
         let size = size(&record);
         let waiting = &self.counters.waiting_bytes;
         let room = waiting.fetch_add(size, Ordering::Relaxed) + size <= QUEUE_BYTES_MAX;
-        if !room || !self.send(Message::Event(Box::new(record), settled)) {
+        if !room || !self.queue.push((record, settled)) {
             waiting.fetch_sub(size, Ordering::Relaxed);
             self.counters.dropped.fetch_add(1, Ordering::Relaxed);
         }
@@ -89,26 +85,13 @@ impl Journal {
     /// Waits until what was noted so far is in the files; whether that came to pass in time.
     pub fn flush(&self, at_most: Duration) -> bool {
         let (sender, receiver) = sync_channel(1);
-        let until = Instant::now() + at_most;
-        let mut message = Some(Message::Flush(sender));
-        while let Some(flush) = message.take() {
-            match self.sender.as_ref().map(|queue| queue.try_send(flush)) {
-                Some(Err(TrySendError::Full(flush))) if Instant::now() < until => {
-                    message = Some(flush);
-                    std::thread::sleep(Duration::from_millis(1));
-                }
-                Some(Ok(())) => {}
-                _ => return false,
-            }
-        }
-        receiver.recv_timeout(until.saturating_duration_since(Instant::now())).is_ok()
+        self.queue.order(Order::Flush(sender));
+        receiver.recv_timeout(at_most).is_ok()
     }
 
-    /// Keeps within these bounds from now on. Waits until there is room in the queue.
+    /// Keeps within these bounds from now on.
     pub fn bound(&self, bounds: Bounds) {
-        if let Some(queue) = &self.sender {
-            let _ = queue.send(Message::Bounds(bounds)); // the thread ends only with the journal
-        }
+        self.queue.order(Order::Bounds(bounds));
     }
 
     /// The folder of a tenant.
@@ -120,16 +103,12 @@ impl Journal {
     pub fn counters(&self) -> &Counters {
         &self.counters
     }
-
-    fn send(&self, message: Message) -> bool {
-        self.sender.as_ref().is_some_and(|queue| queue.try_send(message).is_ok())
-    }
 }
 
 impl Drop for Journal {
     /// Writes what waits.
     fn drop(&mut self) {
-        self.sender.take();
+        self.queue.close();
         if let Some(thread) = self.thread.take() {
             let _ = thread.join(); // a panic there was reported there
         }
@@ -143,6 +122,8 @@ struct Writer {
     tenants: HashMap<String, Files>,
     /// Calls that were given a secret.
     secretive: HashSet<(String, String)>,
+    /// Room for a line.
+    buffer: Vec<u8>,
     complained: bool,
 }
 
@@ -153,32 +134,34 @@ struct Files {
 }
 
 impl Writer {
-    fn run(&mut self, receiver: &Receiver<Message>) {
+    fn run(&mut self, queue: &Queue) {
         let mut tidied = Instant::now();
+        let mut batch = Vec::new();
         loop {
-            let message = match receiver.try_recv() {
-                Ok(message) => Ok(message),
-                Err(_) => {
+            match queue.take(&mut batch, TIDY_EVERY) {
+                Taken::Work(orders) => {
+                    batch.drain(..).for_each(|(record, settled)| self.event(record, settled));
                     self.flush();
-                    receiver.recv_timeout(TIDY_EVERY)
+                    orders.into_iter().for_each(|order| self.obey(order));
                 }
-            };
-            match message {
-                Ok(Message::Event(record, settled)) => self.event(*record, settled),
-                Ok(Message::Flush(done)) => {
-                    self.flush();
-                    let _ = done.send(()); // whoever asked may have given up
-                }
-                Ok(Message::Bounds(bounds)) => {
-                    self.bounds = bounds;
-                    self.each(|files| files.folder.bound(bounds, SystemTime::now()));
-                }
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return,
+                Taken::Nothing => {}
+                Taken::Closed => return,
             }
             if tidied.elapsed() >= TIDY_EVERY {
                 tidied = Instant::now();
                 self.each(|files| files.folder.tidy(SystemTime::now()));
+            }
+        }
+    }
+
+    fn obey(&mut self, order: Order) {
+        match order {
+            Order::Flush(done) => {
+                let _ = done.send(()); // whoever asked may have given up
+            }
+            Order::Bounds(bounds) => {
+                self.bounds = bounds;
+                self.each(|files| files.folder.bound(bounds, SystemTime::now()));
             }
         }
     }
@@ -234,7 +217,9 @@ impl Writer {
             files.folder.write(&serde_json::to_vec(&Line::Opening(opening))?, now)?;
             files.opened = Some(holds);
         }
-        files.folder.write(&serde_json::to_vec(&Line::Event(Box::new(line)))?, now)
+        self.buffer.clear();
+        serde_json::to_writer(&mut self.buffer, &Line::Event(Box::new(line)))?;
+        files.folder.write(&self.buffer, now)
     }
 
     fn flush(&mut self) {
@@ -280,7 +265,8 @@ pub(crate) fn event_line(record: Record, settled: Settled) -> EventLine {
         (Settled::Refused, _) => Outcome::Refused,
         (Settled::Overtaken, _) => Outcome::Overtaken,
         (_, Ok(committed)) => {
-            Outcome::Committed { effects: committed.effects().to_vec(), state: State::of(committed.state()) }
+            let state = State::of(committed.state());
+            Outcome::Committed { effects: committed.into_effects(), state }
         }
         (_, Err(breakdown)) => Outcome::Broken(Broken::from(&breakdown)),
     };
@@ -298,7 +284,7 @@ pub(crate) fn event_line(record: Record, settled: Settled) -> EventLine {
         call_id_host: call_id_host.to_string(),
         view,
         answers,
-        event,
+        event: Arc::unwrap_or_clone(event),
         outcome,
     }
 }
@@ -312,7 +298,7 @@ fn folder_name(domain: &str) -> io::Result<&str> {
 
 /// What of a record takes room, in bytes.
 pub(crate) fn size(record: &Record) -> u64 {
-    let event = match &record.event {
+    let event = match &*record.event {
         Event::Http { request, .. } => request.body.len(),
         Event::Request { body, .. } | Event::Ack { body, .. } | Event::Replacement { body, .. } => body.len(),
         Event::Response(response) => response.body.len(),

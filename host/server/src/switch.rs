@@ -11,6 +11,7 @@ mod entry;
 mod inspect;
 mod moving;
 mod parking;
+mod relay;
 mod sockets;
 mod streams;
 mod targets;

@@ -38,42 +38,19 @@ impl NameAddr {
     /// # Errors
     /// When a quote or bracket is not closed, or URI or parameters are malformed.
     pub fn parse(text: &Text) -> Result<NameAddr, InvalidAddress> {
-        let part = text.trim_ascii();
-        let (name, after_name) = match part.strip_prefix('"') {
-            Some(quoted) => {
-                let end = end_of_quoted(quoted).ok_or(InvalidAddress)?;
-                let (name, rest) = part.split_at(end + 2);
-                (Some(Text::from(unquote(name))), rest.trim_ascii_start())
-            }
-            None => match part.find('<') {
-                None => return NameAddr::parse_bare(text, part),
-                Some(bracket) => {
-                    let (name, rest) = part.split_at(bracket);
-                    let name = name.trim_ascii();
-                    (plain_name(text, name)?, rest)
-                }
-            },
-        };
-        let inner = after_name.strip_prefix('<').ok_or(InvalidAddress)?;
-        let (uri, params) = inner.split_once('>').ok_or(InvalidAddress)?;
+        let Parts { name, uri, params } = Parts::of(text)?;
+        let name = if name.starts_with('"') { Text::from(unquote(name)) } else { text.slice_of(name) };
         Ok(NameAddr {
-            display_name: name.filter(|name| !name.is_empty()),
+            display_name: Some(name).filter(|name| !name.is_empty()),
             uri: Uri::parse_part(text, uri.trim_ascii()).map_err(|_| InvalidAddress)?,
             params: Params::parse_part(text, params).map_err(|_| InvalidAddress)?,
         })
     }
 
-    /// An address without brackets.
-    fn parse_bare(whole: &Text, part: &str) -> Result<NameAddr, InvalidAddress> {
-        let (uri, params) = part.split_at(part.find(';').unwrap_or(part.len()));
-        if uri.contains(['?', ',']) {
-            return Err(InvalidAddress);
-        }
-        Ok(NameAddr {
-            display_name: None,
-            uri: Uri::parse_part(whole, uri.trim_ascii()).map_err(|_| InvalidAddress)?,
-            params: Params::parse_part(whole, params).map_err(|_| InvalidAddress)?,
-        })
+    /// The `tag` parameter of an address that was parsed before: its URI is not looked at again.
+    pub(crate) fn tag_in(text: &Text) -> Option<Text> {
+        let Parts { params, .. } = Parts::of(text).ok()?;
+        Params::parse_part(text, params).ok()?.get("tag").cloned()
     }
 
     /// The `tag` parameter.
@@ -98,11 +75,41 @@ impl NameAddr {
     }
 }
 
-fn plain_name(whole: &Text, name: &str) -> Result<Option<Text>, InvalidAddress> {
-    if name.contains('"') {
-        return Err(InvalidAddress);
+/// An address taken apart, but not looked into.
+struct Parts<'a> {
+    /// With its quotes, when it has any.
+    name: &'a str,
+    uri: &'a str,
+    params: &'a str,
+}
+
+impl<'a> Parts<'a> {
+    fn of(text: &'a str) -> Result<Self, InvalidAddress> {
+        let part = text.trim_ascii();
+        let (name, after_name) = match part.strip_prefix('"') {
+            Some(quoted) => {
+                let (name, rest) = part.split_at(end_of_quoted(quoted).ok_or(InvalidAddress)? + 2);
+                (name, rest.trim_ascii_start())
+            }
+            None => {
+                let Some(bracket) = part.find('<') else { return Self::bare(part) };
+                let (name, rest) = part.split_at(bracket);
+                if name.contains('"') {
+                    return Err(InvalidAddress);
+                }
+                (name.trim_ascii(), rest)
+            }
+        };
+        let inner = after_name.strip_prefix('<').ok_or(InvalidAddress)?;
+        let (uri, params) = inner.split_once('>').ok_or(InvalidAddress)?;
+        Ok(Self { name, uri, params })
     }
-    Ok(Some(whole.slice_of(name)))
+
+    /// Without brackets.
+    fn bare(part: &'a str) -> Result<Self, InvalidAddress> {
+        let (uri, params) = part.split_at(part.find(';').unwrap_or(part.len()));
+        if uri.contains(['?', ',']) { Err(InvalidAddress) } else { Ok(Self { name: "", uri, params }) }
+    }
 }
 
 /// RFC 3261 §25.1 `qvalue`: 0 to 1 with up to three decimals.

@@ -6,34 +6,34 @@ use std::hash::{Hash, Hasher};
 use std::ops::Deref;
 
 use bytes::Bytes;
+use bytestring::ByteString;
 
 /// Immutable UTF-8 text. Clones and parts share one buffer, usually the datagram it came in.
 #[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Text(Bytes);
+pub struct Text(ByteString);
 
 impl Text {
     /// No text.
-    pub const EMPTY: Text = Text(Bytes::new());
+    pub const EMPTY: Text = Text(ByteString::new());
 
     /// Text that lives as long as the program; costs nothing.
     pub const fn from_static(text: &'static str) -> Text {
-        Text(Bytes::from_static(text.as_bytes()))
+        Text(ByteString::from_static(text))
     }
 
     /// The bytes as text; none when they are not UTF-8.
     pub fn from_utf8(bytes: Bytes) -> Option<Text> {
-        std::str::from_utf8(&bytes).ok()?;
-        Some(Text(bytes))
+        ByteString::try_from(bytes).ok().map(Text)
     }
 
     /// The text.
     pub fn as_str(&self) -> &str {
-        std::str::from_utf8(&self.0).expect("checked when the Text was made")
+        &self.0
     }
 
     /// The bytes of the text, shared.
     pub fn to_bytes(&self) -> Bytes {
-        self.0.clone()
+        self.0.as_bytes().clone()
     }
 
     /// The part of this text that `part` is, sharing its buffer.
@@ -44,7 +44,7 @@ impl Text {
         if part.is_empty() {
             return Text::EMPTY;
         }
-        Text(self.0.slice_ref(part.as_bytes()))
+        Text(self.0.slice_ref(part))
     }
 }
 
@@ -77,13 +77,13 @@ impl AsRef<str> for Text {
 
 impl From<&str> for Text {
     fn from(text: &str) -> Text {
-        Text(Bytes::copy_from_slice(text.as_bytes()))
+        Text(ByteString::from(text))
     }
 }
 
 impl From<String> for Text {
     fn from(text: String) -> Text {
-        Text(Bytes::from(text))
+        Text(ByteString::from(text))
     }
 }
 
@@ -95,13 +95,13 @@ impl From<&Text> for Text {
 
 impl PartialEq<str> for Text {
     fn eq(&self, other: &str) -> bool {
-        self.0 == other.as_bytes()
+        self.as_str() == other
     }
 }
 
 impl PartialEq<&str> for Text {
     fn eq(&self, other: &&str) -> bool {
-        self.0 == other.as_bytes()
+        self.as_str() == *other
     }
 }
 

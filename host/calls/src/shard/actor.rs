@@ -85,7 +85,8 @@ pub(super) enum Phase {
 
 /// An event that waits.
 pub(super) struct Queued {
-    pub event: Event,
+    /// Shared with the journal.
+    pub event: Arc<Event>,
     pub principal: Principal,
     pub origin: Origin,
 }
@@ -104,7 +105,7 @@ pub(super) enum Origin {
 impl Queued {
     /// An event of the network, of time or of the host.
     pub fn new(event: Event) -> Self {
-        Self { event, principal: Principal::Network, origin: Origin::Other }
+        Self { event: Arc::new(event), principal: Principal::Network, origin: Origin::Other }
     }
 
     /// How many hops the requests may take that come of it: one less than the request that caused it, so that a
@@ -114,7 +115,7 @@ impl Queued {
     /// Max-Breadth (RFC 5393 §5) bounds how many branches a proxy may open at once. Here each request has one target,
     /// and `effects_per_event` bounds them.
     pub fn hops(&self) -> MaxForwards {
-        match (&self.origin, &self.event) {
+        match (&self.origin, &*self.event) {
             (_, Event::Request { method, .. }) if method == Method::Bye.as_str() => MaxForwards::DEFAULT,
             (Origin::Sip(MaxForwards(hops)), _) => MaxForwards(hops.saturating_sub(1)).min(MaxForwards::DEFAULT),
             (Origin::Http(..) | Origin::Other, _) => MaxForwards::DEFAULT,

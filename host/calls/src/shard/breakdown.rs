@@ -33,7 +33,7 @@ impl Shard {
             }
             return;
         }
-        match queued.event {
+        match *queued.event {
             Event::Ending(reason) => self.end_by_host(now, call, reason, out),
             Event::Http { .. } | Event::Request { .. } | Event::Replacement { .. } => {
                 self.decline(now, call, &queued.event, answer::broken(&breakdown), out);

@@ -56,7 +56,7 @@ impl Shard {
         committed: Committed,
         out: &mut Vec<Output>,
     ) {
-        let event = &queued.event;
+        let event = &*queued.event;
         let Some(actor) = self.actors.get_mut(&call) else { return };
         let counters = &actor.tenant.counters;
         counters.events_committed.add();

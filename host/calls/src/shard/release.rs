@@ -9,6 +9,7 @@ use crate::history::What;
 use plugboard_sip::message::{Method, Request, Status};
 use plugboard_sip::text::Text;
 use plugboard_sip::time::Time;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How long a call that the host had to end can be asked about.
@@ -144,7 +145,9 @@ impl Shard {
 fn unheard(actor: &mut Actor) -> Vec<Arrival> {
     let mut arrivals = Vec::new();
     for Queued { event, principal, origin } in std::mem::take(&mut actor.queue) {
-        let (Event::Http { exchange, request }, Origin::Http(tenant, logic)) = (event, origin) else { continue };
+        let (Event::Http { exchange, request }, Origin::Http(tenant, logic)) = (Arc::unwrap_or_clone(event), origin) else {
+            continue;
+        };
         // One that is not open any more was given up by its sender.
         let Some(at) = actor.exchanges.iter().position(|open| *open == exchange) else { continue };
         actor.exchanges.swap_remove(at);

@@ -154,7 +154,8 @@ impl Iterator for Elements<'_> {
 
     fn next(&mut self) -> Option<Value> {
         while let Some(rest) = self.rest {
-            let (element, after) = match end_of_element(rest).filter(|_| self.is_list) {
+            let end = if self.is_list { end_of_element(rest) } else { None };
+            let (element, after) = match end {
                 Some(comma) => (rest.get(..comma).unwrap_or_default(), rest.get(comma + 1..)),
                 None => (rest, None),
             };

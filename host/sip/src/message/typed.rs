@@ -67,14 +67,14 @@ impl Headers {
         self.first(&HeaderName::MaxForwards, MaxForwards::parse)
     }
 
-    /// The tag of From; none when there is none.
+    /// The tag of From; none when there is none. Does not look at the URI: that is for whoever takes the message in.
     pub fn from_tag(&self) -> Option<Text> {
-        self.from_header().ok()?.tag()
+        self.first(&HeaderName::From, |from| NameAddr::tag_in(from).ok_or(())).ok()
     }
 
-    /// The tag of To; none when there is none.
+    /// The tag of To; the same.
     pub fn to_tag(&self) -> Option<Text> {
-        self.to_header().ok()?.tag()
+        self.first(&HeaderName::To, |to| NameAddr::tag_in(to).ok_or(())).ok()
     }
 
     /// The addresses of a header that lists them, such as Contact, Route and Record-Route, or that has one, such as

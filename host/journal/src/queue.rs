@@ -1,0 +1,113 @@
+//! Between those who note and the one who writes. A note costs a lock held for nanoseconds and wakes nobody while the
+//! writer is at work or collects: it comes for what gathered, all at once.
+
+use crate::files::Bounds;
+use plugboard_calls::record::{Record, Settled};
+use std::sync::mpsc::SyncSender;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How long the writer lets notes gather: the longest that a note waits for the file on a machine that is not busy.
+const COLLECT: Duration = Duration::from_millis(50);
+
+/// A finished event, and what became of it.
+pub(crate) type Note = (Record, Settled);
+
+/// Notes that wait, at most `notes_max` of them.
+pub(crate) struct Queue {
+    notes_max: usize,
+    inner: Mutex<Inner>,
+    wake: Condvar,
+}
+
+#[derive(Default)]
+struct Inner {
+    notes: Vec<Note>,
+    /// What the writer is to do once it has written the notes.
+    orders: Vec<Order>,
+    /// The writer sleeps until the first note.
+    idle: bool,
+    closed: bool,
+}
+
+/// What the writer is to do besides.
+pub(crate) enum Order {
+    /// Say when what was noted before is written.
+    Flush(SyncSender<()>),
+    /// Keep within these bounds.
+    Bounds(Bounds),
+}
+
+/// What the writer comes back with.
+pub(crate) enum Taken {
+    /// Notes to write, and then orders to follow.
+    Work(Vec<Order>),
+    /// Nothing came for as long as it would wait.
+    Nothing,
+    /// Nothing will come any more.
+    Closed,
+}
+
+impl Queue {
+    pub fn new(notes_max: usize) -> Self {
+        Self { notes_max, inner: Mutex::default(), wake: Condvar::new() }
+    }
+
+    /// Adds a note; whether there was room.
+    pub fn push(&self, note: Note) -> bool {
+        let mut inner = self.lock();
+        let room = inner.notes.len() < self.notes_max;
+        if room {
+            inner.notes.push(note);
+        }
+        if std::mem::take(&mut inner.idle) {
+            drop(inner);
+            self.wake.notify_one();
+        }
+        room
+    }
+
+    /// Adds an order. There are few: whoever gives one waits for it, or is the operator.
+    pub fn order(&self, order: Order) {
+        self.lock().orders.push(order);
+        self.wake.notify_one();
+    }
+
+    /// Nothing will be added any more.
+    pub fn close(&self) {
+        self.lock().closed = true;
+        self.wake.notify_one();
+    }
+
+    /// Waits for notes, at most so long, and lets a few gather; they come in `batch`, which must be empty and whose room
+    /// is used for those to come.
+    pub fn take(&self, batch: &mut Vec<Note>, at_most: Duration) -> Taken {
+        let mut inner = self.lock();
+        let until = Instant::now() + at_most;
+        while inner.notes.is_empty() && inner.orders.is_empty() && !inner.closed {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Taken::Nothing;
+            }
+            inner.idle = true;
+            inner = self.wake.wait_timeout(inner, left).map_or_else(|poisoned| poisoned.into_inner().0, |woken| woken.0);
+            inner.idle = false;
+        }
+        let until = Instant::now() + COLLECT;
+        while inner.orders.is_empty() && !inner.closed {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            inner = self.wake.wait_timeout(inner, left).map_or_else(|poisoned| poisoned.into_inner().0, |woken| woken.0);
+        }
+        std::mem::swap(&mut inner.notes, batch);
+        let orders = std::mem::take(&mut inner.orders);
+        if inner.closed && batch.is_empty() && orders.is_empty() { Taken::Closed } else { Taken::Work(orders) }
+    }
+
+    /// A panic elsewhere leaves the list whole.
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

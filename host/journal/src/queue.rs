@@ -90,7 +90,8 @@ impl Queue {
                 return Taken::Nothing;
             }
             inner.idle = true;
-            inner = self.wake.wait_timeout(inner, left).map_or_else(|poisoned| poisoned.into_inner().0, |woken| woken.0);
+            inner =
+                self.wake.wait_timeout(inner, left).map_or_else(|poisoned| poisoned.into_inner().0, |woken| woken.0);
             inner.idle = false;
         }
         let until = Instant::now() + COLLECT;
@@ -99,7 +100,8 @@ impl Queue {
             if left.is_zero() {
                 break;
             }
-            inner = self.wake.wait_timeout(inner, left).map_or_else(|poisoned| poisoned.into_inner().0, |woken| woken.0);
+            inner =
+                self.wake.wait_timeout(inner, left).map_or_else(|poisoned| poisoned.into_inner().0, |woken| woken.0);
         }
         std::mem::swap(&mut inner.notes, batch);
         let orders = std::mem::take(&mut inner.orders);

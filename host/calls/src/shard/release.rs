@@ -145,7 +145,8 @@ impl Shard {
 fn unheard(actor: &mut Actor) -> Vec<Arrival> {
     let mut arrivals = Vec::new();
     for Queued { event, principal, origin } in std::mem::take(&mut actor.queue) {
-        let (Event::Http { exchange, request }, Origin::Http(tenant, logic)) = (Arc::unwrap_or_clone(event), origin) else {
+        let (Event::Http { exchange, request }, Origin::Http(tenant, logic)) = (Arc::unwrap_or_clone(event), origin)
+        else {
             continue;
         };
         // One that is not open any more was given up by its sender.

@@ -211,6 +211,32 @@ mod tests {
     }
 
     #[test]
+    fn one_has_the_turn_at_a_time_and_it_is_never_lost() {
+        const READS: u64 = 300;
+        let (relay, having, reads) = (Relay::new(), AtomicU64::new(0), AtomicU64::new(0));
+        let read = || {
+            let over = || reads.load(SeqCst) >= READS;
+            while let Some(mut turn) = relay.wait(over) {
+                while !over() {
+                    assert_eq!(having.fetch_add(1, SeqCst), 0);
+                    let number = reads.fetch_add(1, SeqCst);
+                    having.fetch_sub(1, SeqCst);
+                    let lent = turn.lend();
+                    if number % 8 == 0 {
+                        std::thread::sleep(3 * TICK); // an event that takes long: another thread reads on
+                    }
+                    match lent.take_back() {
+                        Some(again) => turn = again,
+                        None => break,
+                    }
+                }
+            }
+        };
+        std::thread::scope(|scope| (0..4).for_each(|_| drop(scope.spawn(read))));
+        assert!(reads.load(SeqCst) >= READS);
+    }
+
+    #[test]
     fn nobody_waits_for_a_turn_when_it_is_time_to_stop() {
         let relay = Relay::new();
         let _turn = relay.wait(NEVER);

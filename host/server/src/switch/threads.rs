@@ -65,12 +65,7 @@ fn read(switch: &Arc<Switch>, at: usize, relay: &Relay) {
 }
 
 /// What the next datagram makes ready; none when it makes nothing ready, or none came.
-fn next(
-    switch: &Arc<Switch>,
-    at: usize,
-    listener: &UdpListener,
-    buffer: &mut [u8],
-) -> Option<(u8, Vec<CallRef>)> {
+fn next(switch: &Arc<Switch>, at: usize, listener: &UdpListener, buffer: &mut [u8]) -> Option<(u8, Vec<CallRef>)> {
     match listener.receive(buffer) {
         Ok(received) => received.and_then(|(datagram, source)| take(switch, at, datagram, source)),
         Err(error) => {

@@ -83,7 +83,7 @@ fn reliable_responses_refreshes_and_ends_of_sessions_happen() {
         let mut world = World::new(seed, CLEAR, 0);
         let counter = ended.clone();
         world.watch(Box::new(move |record, _| {
-            let expired = matches!(record.event, Event::Failure { reason: FailureReason::SessionExpired, .. });
+            let expired = matches!(*record.event, Event::Failure { reason: FailureReason::SessionExpired, .. });
             counter.set(counter.get() + u32::from(expired));
         }));
         world.run().unwrap_or_else(|wrong| panic!("seed {seed}: {wrong}"));

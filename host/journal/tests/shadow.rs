@@ -117,7 +117,7 @@ fn seen(live: &Timers) -> Seen {
         call_id_host,
         agent: None,
         view,
-        event,
+        event: event.into(),
         answers,
         outcome,
     };

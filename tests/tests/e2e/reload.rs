@@ -155,7 +155,7 @@ fn a_tenant_comes_and_its_calls_go_with_it_and_those_of_others_stay() {
     let [red_calling, red_called, blue_calling, blue_called] = phones.try_into().expect("four phones");
     let (red, red_path) = tenant("red.test", &red_calling, &red_called);
     let (blue, blue_path) = tenant("blue.test", &blue_calling, &blue_called);
-    let server = Server::start(&place, &[red.clone()]);
+    let server = Server::start(&place, std::slice::from_ref(&red));
     talk(&server, "pbx.red.test", &red_path);
 
     server.reconfigure(&[red.clone(), blue], "");

@@ -10,7 +10,10 @@ mod inside;
 mod invite;
 mod journal;
 mod kamailio;
+#[path = "../../../host/net/tests/name_server/mod.rs"]
+mod name_server;
 mod network;
+mod next_hop;
 mod outside;
 mod refer;
 mod referral;

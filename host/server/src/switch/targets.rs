@@ -26,9 +26,9 @@ impl Switch {
                 Arc::default()
             });
             let ready = switch.located(index, lookup, &located, seed);
-            let _ = switch.runtime.clone().spawn_blocking(move || {
+            drop(switch.runtime.clone().spawn_blocking(move || {
                 ready.into_iter().for_each(|call| switch.run(index, call));
-            });
+            }));
         });
     }
 

@@ -1,6 +1,9 @@
 //! A switch on loopback whose call logic is a few lines of Rust, and phones that write bytes over TCP and TLS.
 
-use futures_util::{SinkExt as _, StreamExt as _};
+mod web_socket_bytes;
+
+pub use web_socket_bytes::WebSocketBytes;
+
 use plugboard_calls::contract::*;
 use plugboard_calls::logic::{Breakdown, Credentials, Directory, Logic, Routed, UserRecord};
 use plugboard_calls::stage::Stage;
@@ -11,19 +14,13 @@ use plugboard_sip::transport::Transport;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, SanType};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::server::WebPkiClientVerifier;
-use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
-use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
 
 /// How long a test waits for what has to happen.
 pub const PATIENCE: Duration = Duration::from_secs(10);
@@ -345,69 +342,6 @@ impl Phones {
 
 pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
-
-/// A WebSocket whose messages are read and written as if they were bytes; what is written at once is one message.
-pub struct WebSocketBytes<S> {
-    socket: WebSocketStream<S>,
-    read: Vec<u8>,
-    as_text: bool,
-}
-
-impl<S: AsyncRead + AsyncWrite + Unpin> WebSocketBytes<S> {
-    pub fn new(socket: WebSocketStream<S>, as_text: bool) -> Self {
-        Self { socket, read: Vec::new(), as_text }
-    }
-
-    /// The side that is connected to; it takes the subprotocol that is offered.
-    #[allow(clippy::result_large_err)] // the library's own type
-    async fn accept(stream: S) -> Self {
-        let agree = |request: &Request, mut response: Response| {
-            let offered = request.headers().get("Sec-WebSocket-Protocol").expect("a subprotocol").clone();
-            assert_eq!(offered, "sip");
-            response.headers_mut().insert("Sec-WebSocket-Protocol", offered);
-            Ok(response)
-        };
-        Self::new(tokio_tungstenite::accept_hdr_async(stream, agree).await.expect("a handshake"), true)
-    }
-}
-
-impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for WebSocketBytes<S> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        while self.read.is_empty() {
-            match ready!(self.socket.poll_next_unpin(cx)) {
-                Some(Ok(message)) if message.is_text() || message.is_binary() => {
-                    self.read = message.into_data().to_vec()
-                }
-                Some(Ok(_)) => {}
-                Some(Err(_)) | None => return Poll::Ready(Ok(())),
-            }
-        }
-        let length = self.read.len().min(into.remaining());
-        into.put_slice(&self.read.drain(..length).collect::<Vec<u8>>());
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for WebSocketBytes<S> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let gone = |_| io::Error::from(io::ErrorKind::BrokenPipe);
-        ready!(self.socket.poll_ready_unpin(cx)).map_err(gone)?;
-        let message = match std::str::from_utf8(bytes) {
-            Ok(text) if self.as_text => Message::text(text),
-            _ => Message::binary(bytes.to_vec()),
-        };
-        self.socket.start_send_unpin(message).map_err(gone)?;
-        Poll::Ready(Ok(bytes.len()))
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.socket.poll_flush_unpin(cx).map_err(|_| io::ErrorKind::BrokenPipe.into())
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.socket.poll_close_unpin(cx).map_err(|_| io::ErrorKind::BrokenPipe.into())
-    }
-}
 
 /// One end of a connection, with what was read too far.
 pub struct Link {

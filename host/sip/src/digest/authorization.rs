@@ -75,7 +75,8 @@ impl Authorization {
             scheme.get("qop").map(|name| Qop::parse(name).ok_or(InvalidAuthorization::Unsupported)).transpose()?;
         let (nonce_count, cnonce) = match qop {
             Some(_) => (Some(nonce_count(&field("nc")?)?), Some(field("cnonce")?)),
-            None if algorithm == Algorithm::MD5 => (None, None),
+            // RFC 2069 knew MD5 alone; a challenge with another algorithm and no quality is answered in the same form.
+            None if !algorithm.session => (None, None),
             None => return Err(InvalidAuthorization::Malformed),
         };
         Ok(Authorization {

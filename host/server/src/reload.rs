@@ -1,8 +1,8 @@
 //! Puts a changed configuration file into force while calls are up: what a restart would do, without one.
 //!
 //! All or nothing. The file is read and checked whole, certificates are loaded, new listeners bound, and the call
-//! logic of new tenants checked, compiled and tried, before anything changes ([`prepare`]). Whatever fails leaves
-//! everything as it was. After that nothing can fail any more ([`commit`]).
+//! logic of new tenants checked, compiled and tried, before anything changes (`prepare`). Whatever fails leaves
+//! everything as it was. After that nothing can fail any more (`commit`).
 //!
 //! Users, proxies and limits hold at once, for calls that are up, too. Those keep their version of call logic.
 //! Connections stay; the next ones get the new bounds and certificates. Of what only a restart can change nothing is

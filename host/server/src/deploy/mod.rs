@@ -3,10 +3,10 @@
 //! A deployment is checked, compiled and tried while the live version goes on; only then does one pointer move. New
 //! calls take the new version, calls in progress keep the one they began with. Whatever fails changes nothing.
 //! A version can be a **candidate** first, which takes a share of the new calls ([`share`]). From a candidate that fails
-//! too often ([`health`]), and from one that was made live a short while ago, the host steps back by itself
-//! ([`keeper`]), and refuses it for a time ([`back_off`]). A version that new calls do not take any more drains
-//! ([`drain`]). And a component can be put into the **shadow** of the live version, where it sees events and decides
-//! nothing ([`shadow`]).
+//! too often (`health`), and from one that was made live a short while ago, the host steps back by itself
+//! (`keeper`), and refuses it for a time (`back_off`). A version that new calls do not take any more drains
+//! (`drain`). And a component can be put into the **shadow** of the live version, where it sees events and decides
+//! nothing (`shadow`).
 //!
 //! What is deployed is kept in the state folder, so that a restart starts the same version again; a controller that
 //! is changed in the configuration since then takes its place.

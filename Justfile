@@ -48,6 +48,10 @@ bench-count *ARGS: guests (debian "valgrind:valgrind")
     cargo build --release -p plugboard-micro --bin count
     @python3 tests/bench/micro/count.py target/release/count "$@"
 
+# What a call takes of memory: bytes that stay while it is held and after it, allocations on the way.
+bench-memory:
+    cargo run --release -p plugboard-micro --bin memory
+
 # Fuzzes everything that reads SIP, SECONDS for each target; needs a nightly toolchain, and installs cargo-fuzz.
 fuzz SECONDS="60" *TARGETS:
     cargo test --quiet -p plugboard-oracles --test corpora -- --ignored

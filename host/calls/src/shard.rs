@@ -186,7 +186,9 @@ pub struct Shard {
     layer: Layer<Owner>,
     /// What the layer said and nobody has looked at yet.
     layer_outputs: Vec<LayerOutput<Owner>>,
-    actors: HashMap<CallRef, Actor, RandomState>,
+    /// Room for the same, used in turn.
+    layer_room: Vec<LayerOutput<Owner>>,
+    actors: HashMap<CallRef, Box<Actor>, RandomState>,
     by_key: HashMap<(String, CallKey), CallRef, RandomState>,
     /// Dialogs by our tag.
     dialogs: HashMap<Text, (CallRef, LegId), RandomState>,
@@ -229,6 +231,7 @@ impl Shard {
             faces: config.faces,
             layer,
             layer_outputs: Vec::new(),
+            layer_room: Vec::new(),
             actors: HashMap::default(),
             by_key: HashMap::default(),
             dialogs: HashMap::default(),
@@ -375,9 +378,14 @@ impl Shard {
     fn admit(&mut self, now: Time, tenant: Arc<Tenant>, name: (String, CallKey), logic: Arc<dyn Logic>) -> CallRef {
         self.next_call += 1;
         let call = CallRef(self.next_call);
-        self.actors.insert(call, Actor::new(tenant, name.1.clone(), logic, now));
+        self.actors.insert(call, Box::new(Actor::new(tenant, name.1.clone(), logic, now)));
         self.by_key.insert(name, call);
         call
+    }
+
+    /// Whether the events of a call still go to its guest.
+    fn is_live(&self, call: CallRef) -> bool {
+        self.actors.get(&call).is_some_and(|actor| actor.is_live())
     }
 
     /// Puts an event into its call's queue, or gives the answer of a host that has no room for it.

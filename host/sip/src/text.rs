@@ -31,6 +31,11 @@ impl Text {
         &self.0
     }
 
+    /// The same text in a buffer of its own: for what is kept longer than the message that it came in.
+    pub fn apart(&self) -> Text {
+        Text::from(self.as_str())
+    }
+
     /// The bytes of the text, shared.
     pub fn to_bytes(&self) -> Bytes {
         self.0.as_bytes().clone()

@@ -5,6 +5,7 @@
 //! and [`Layer::poll`] when [`Layer::next_deadline`] has come.
 
 mod branch;
+mod client;
 mod clients;
 mod config;
 mod deadlines;

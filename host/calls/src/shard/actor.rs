@@ -169,12 +169,12 @@ impl Actor {
 
     pub fn take_sent(&mut self, id: TransactionId) -> Option<Sent> {
         let at = self.sent.iter().position(|sent| sent.id == id)?;
-        Some(self.sent.swap_remove(at))
+        Some(take(&mut self.sent, at))
     }
 
     pub fn take_owed(&mut self, id: TransactionId) -> Option<Owed> {
         let at = self.owed.iter().position(|owed| owed.id == id)?;
-        Some(self.owed.swap_remove(at))
+        Some(take(&mut self.owed, at))
     }
 
     pub fn new_transaction(&mut self) -> TransactionId {
@@ -282,6 +282,24 @@ impl Actor {
     fn is_reinvite(&self, sent: &Sent) -> bool {
         sent.request.method == Method::Invite && self.leg(sent.leg).is_some_and(|leg| leg.state == LegState::Up)
     }
+}
+
+/// Adds to one of the short lists of a call: as a rule the only element, and all that room is made for. There are many
+/// calls, and most of them wait.
+pub(super) fn add<T>(list: &mut Vec<T>, element: T) {
+    if list.is_empty() {
+        list.reserve_exact(1);
+    }
+    list.push(element);
+}
+
+/// Takes from such a list. One that is empty keeps no room.
+pub(super) fn take<T>(list: &mut Vec<T>, at: usize) -> T {
+    let element = list.swap_remove(at);
+    if list.is_empty() {
+        *list = Vec::new();
+    }
+    element
 }
 
 fn is_answer_to(event: &Event, id: TransactionId) -> bool {

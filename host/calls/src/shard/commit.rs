@@ -185,6 +185,7 @@ impl Shard {
         }
         leg.session.ask(&mut request);
         let next_hop = first_hop(&mut request, actor.tenant.settings().outbound_proxy.as_ref());
+        actor.legs.reserve_exact(1); // most calls have one leg or two
         actor.legs.push(leg);
         self.dialogs.insert(local_tag, (call, id));
         self.start(now, Owner { call, transaction }, id, request, next_hop, Purpose::Guest, out);

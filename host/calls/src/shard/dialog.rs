@@ -51,11 +51,11 @@ impl Dialog {
     /// confirmed one. A response without a usable Contact leaves the target that was called; one without a To tag is
     /// of RFC 2543. `None` when it has more routes than [`ROUTES_MAX`].
     pub fn from_response(response: &Response, called: &Text) -> Option<Self> {
-        let to = response.headers.get(&HeaderName::To)?.clone();
-        let remote_tag = response.headers.to_tag().unwrap_or_default();
+        let to = response.headers.get(&HeaderName::To)?.apart();
+        let remote_tag = response.headers.to_tag().unwrap_or_default().apart();
         let target = contact(&response.headers).unwrap_or_else(|| called.clone());
         // The route set is the Record-Route fields in reverse order.
-        let mut routes: Vec<Value> = response.headers.list(&HeaderName::RecordRoute).take(ROUTES_MAX + 1).collect();
+        let mut routes = routes(&response.headers);
         if routes.len() > ROUTES_MAX {
             return None;
         }
@@ -66,11 +66,11 @@ impl Dialog {
     /// The dialog that an INVITE of a peer makes once it is answered (RFC 3261 §12.1.1). `None` without a Contact that
     /// can be called, or with more routes than [`ROUTES_MAX`].
     pub fn from_request(request: &Request) -> Option<Self> {
-        let from = request.headers.get(&HeaderName::From)?.clone();
+        let from = request.headers.get(&HeaderName::From)?.apart();
         let target = contact(&request.headers)?;
-        let routes: Vec<Value> = request.headers.list(&HeaderName::RecordRoute).take(ROUTES_MAX + 1).collect();
+        let routes = routes(&request.headers);
         let remote_cseq = Some(request.headers.cseq().ok()?.number);
-        let remote_tag = request.headers.from_tag().unwrap_or_default();
+        let remote_tag = request.headers.from_tag().unwrap_or_default().apart();
         let dialog = Self { remote_tag, to: from, target, routes, remote_cseq, rseq: None, answered: false };
         (dialog.routes.len() <= ROUTES_MAX).then_some(dialog)
     }
@@ -121,6 +121,12 @@ impl Dialog {
         }
         in_order
     }
+}
+
+/// The Record-Route values, one more than [`ROUTES_MAX`] at most. As all of a dialog, apart from the message that they
+/// came in: it would stay in memory as long as the call.
+fn routes(headers: &Headers) -> Vec<Value> {
+    headers.list(&HeaderName::RecordRoute).take(ROUTES_MAX + 1).map(|route| route.apart()).collect()
 }
 
 /// Whether a 2xx to this method refreshes the remote target.

@@ -66,7 +66,7 @@ impl Shard {
             let (to_tag, request) = (remote_tag.clone(), Box::new(request));
             self.dispatch(now, Waiting::Ack { client, to_tag, request, next_hop }, out);
         }
-        let dialog = (local_tag, remote_tag);
+        let dialog = (local_tag.apart(), remote_tag.apart());
         if stands || self.unwanted.contains(&dialog) {
             return;
         }

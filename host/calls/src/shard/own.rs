@@ -1,7 +1,7 @@
 //! Requests that the host sends of its own accord, and of whose answers no guest hears: PRACK (RFC 3262) and the refresh
 //! of a session (RFC 4028).
 
-use super::actor::CallRef;
+use super::actor::{CallRef, add};
 use super::dialog::Reliable;
 use super::leg::{ACK_TIME_MAX, Answerable, LegState, Progress, Purpose, Sent};
 use super::{Output, Owner, Shard};
@@ -101,7 +101,7 @@ impl Shard {
         }
         if sent.request.method == Method::Invite {
             let progress = Progress::Unacknowledged { client, give_up: now + ACK_TIME_MAX };
-            actor.sent.push(Sent { progress, ..sent });
+            add(&mut actor.sent, Sent { progress, ..sent });
             self.acknowledge(now, call, transaction, Vec::new(), Vec::new(), out);
         }
     }

@@ -1,6 +1,6 @@
 //! What comes from the network: dialogs and legs follow it at once, the guest hears of it as an event.
 
-use super::actor::{Actor, CallRef, Origin, Queued};
+use super::actor::{Actor, CallRef, Origin, Queued, add, take};
 use super::dialog::refreshes_target;
 use super::failover::Trouble;
 use super::leg::{ACK_TIME_MAX, Answerable, Farewell, LegState, Owed, Progress, Purpose, Sent};
@@ -34,9 +34,10 @@ impl Shard {
     /// Works through what the transaction layer said.
     pub(super) fn pump(&mut self, now: Time, out: &mut Vec<Output>) {
         while !self.layer_outputs.is_empty() {
-            for output in std::mem::take(&mut self.layer_outputs) {
-                self.layer_said(now, output, out);
-            }
+            let room = std::mem::take(&mut self.layer_room);
+            let mut outputs = std::mem::replace(&mut self.layer_outputs, room);
+            outputs.drain(..).for_each(|output| self.layer_said(now, output, out));
+            self.layer_room = outputs;
         }
     }
 
@@ -90,7 +91,7 @@ impl Shard {
         let event = request_event(id, transaction, &request);
         let origin = Origin::Sip(request.headers.max_forwards().unwrap_or(MaxForwards::DEFAULT));
         let is_refresh = request.method == Method::Update && request.body.is_empty();
-        actor.owed.push(Owed { id: transaction, leg: id, server, request, flow });
+        add(&mut actor.owed, Owed { id: transaction, leg: id, server, request, flow });
         self.servers.insert(server, (call, id, transaction));
         if is_refresh {
             // RFC 3311 §5.2: without an offer it changes nothing that a guest knows of.
@@ -125,7 +126,7 @@ impl Shard {
         let Some(actor) = self.actors.get_mut(&call) else { return };
         actor.note(now, leg, false, What::Request(Method::Ack));
         self.settle_accepted(now, call, leg, out);
-        if self.actors.get(&call).is_some_and(Actor::is_live) {
+        if self.is_live(call) {
             let (headers, body) = (visible(&request.headers), request.body.to_vec());
             let event = Event::Ack { leg, transaction, headers, body };
             self.enqueue(now, call, Queued::new(event), out);
@@ -136,7 +137,7 @@ impl Shard {
     fn never_acknowledged(&mut self, now: Time, server: ServerId, out: &mut Vec<Output>) {
         let Some((call, leg, transaction)) = self.servers.remove(&server) else { return };
         self.settle_accepted(now, call, leg, out);
-        if self.actors.get(&call).is_some_and(Actor::is_live) {
+        if self.is_live(call) {
             let method = Method::Ack.as_str().to_owned();
             let event = Event::Failure { leg, transaction, method, reason: FailureReason::TimedOut };
             self.enqueue(now, call, Queued::new(event), out);
@@ -162,7 +163,7 @@ impl Shard {
         if actor.leg(leg).is_some_and(|leg| leg.state == LegState::Offered) {
             self.answer_owed(now, call, transaction, Status::REQUEST_TERMINATED, out);
         }
-        if self.actors.get(&call).is_some_and(Actor::is_live) {
+        if self.is_live(call) {
             let event = Event::Cancel { leg, transaction };
             self.enqueue(now, call, Queued::new(event), out);
         }
@@ -206,7 +207,7 @@ impl Shard {
         }
         let event = response_event(leg, transaction, &method, answerable.is_some(), &response);
         self.follow(now, client, owner, &response, answerable, out);
-        if self.actors.get(&call).is_some_and(Actor::is_live) {
+        if self.is_live(call) {
             let event = Event::Response(event);
             self.enqueue(now, call, Queued::new(event), out);
         }
@@ -257,7 +258,7 @@ impl Shard {
             }
             _ => {}
         }
-        let sent = actor.sent.swap_remove(at);
+        let sent = take(&mut actor.sent, at);
         if opening || method == Method::Bye {
             leg.state = LegState::Over;
         } else if response.status.is_success() {

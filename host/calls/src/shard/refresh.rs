@@ -1,7 +1,7 @@
 //! What is due in the sessions of legs (RFC 4028 §10): refreshes of ours, and the end of what nobody refreshed. The
 //! guest hears of the end only.
 
-use super::actor::{Actor, CallRef, Queued};
+use super::actor::{CallRef, Queued};
 use super::leg::{Farewell, Leg, LegState, Purpose, Sent};
 use super::outside::ALLOWED;
 use super::session::Due;
@@ -64,7 +64,7 @@ impl Shard {
         let transaction = actor.new_own();
         let headers = vec![Header { name: "Reason".into(), value: "SIP;cause=408;text=\"Session Expired\"".into() }];
         self.release(now, call, id, Farewell { headers, transaction }, out);
-        if self.actors.get(&call).is_some_and(Actor::is_live) {
+        if self.is_live(call) {
             let (method, reason) = (Method::Bye.as_str().to_owned(), FailureReason::SessionExpired);
             let event = Event::Failure { leg: id, transaction, method, reason };
             self.enqueue(now, call, Queued::new(event), out);

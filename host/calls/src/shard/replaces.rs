@@ -5,7 +5,7 @@
 //! does not do: the INVITE must also come from an address that the call has sent an INVITE of its own to, the tenant's
 //! proxy or one of its phones. To anybody else the dialog does not exist, so that nothing can be learnt by asking.
 
-use super::actor::{Actor, CallRef, Origin, Queued};
+use super::actor::{Actor, CallRef, Origin, Queued, add};
 use super::dialog::Dialog;
 use super::face::Way;
 use super::leg::{Leg, LegState, Owed};
@@ -100,6 +100,7 @@ impl Shard {
         };
         let Some(actor) = self.actors.get_mut(&call) else { return };
         let (id, transaction) = (leg.id, actor.new_incoming());
+        actor.legs.reserve_exact(1);
         actor.legs.push(leg);
         actor.note(now, id, false, What::Request(request.method.clone()));
         let event = Event::Replacement {
@@ -111,7 +112,7 @@ impl Shard {
             body: request.body.to_vec(),
         };
         let origin = Origin::Sip(request.headers.max_forwards().unwrap_or(MaxForwards::DEFAULT));
-        actor.owed.push(Owed { id: transaction, leg: id, server, request, flow });
+        add(&mut actor.owed, Owed { id: transaction, leg: id, server, request, flow });
         self.servers.insert(server, (call, id, transaction));
         self.dialogs.insert(local_tag, (call, id));
         self.enqueue(now, call, Queued { origin, ..Queued::new(event) }, out);
@@ -133,7 +134,7 @@ fn stands_there(way: &Way, source: Destination) -> bool {
 /// The leg that a peer's INVITE opens: we are its callee.
 fn opened(actor: &mut Actor, request: &Request, local_tag: &Text, flow: Destination) -> Option<Leg> {
     let dialog = Dialog::from_request(request)?;
-    let call_id = request.headers.get(&HeaderName::CallId)?.clone();
+    let call_id = request.headers.get(&HeaderName::CallId)?.apart();
     let own = request.headers.to_header().ok()?;
     let mut leg = Leg::new(actor.new_incoming_leg(), call_id, dialog.target.clone());
     leg.state = LegState::Offered;

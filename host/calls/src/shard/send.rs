@@ -1,6 +1,6 @@
 //! Requests on their way out: next hop, lookup, Contact, and what becomes of those that cannot be sent.
 
-use super::actor::{CallRef, Queued};
+use super::actor::{CallRef, Queued, add};
 use super::face::{Way, is_secure};
 use super::failover::Road;
 use super::leg::{LegState, Progress, Purpose, Sent};
@@ -57,7 +57,7 @@ impl Shard {
         request.headers.set(HeaderName::MaxForwards, actor.hops.to_string());
         let id = owner.transaction;
         let progress = Progress::Resolving;
-        actor.sent.push(Sent {
+        let sent = Sent {
             id,
             leg,
             request,
@@ -67,7 +67,8 @@ impl Shard {
             answered: Vec::new(),
             purpose,
             intervals_refused: 0,
-        });
+        };
+        add(&mut actor.sent, sent);
         self.dispatch_or_fail(now, owner, next_hop, out);
     }
 
@@ -197,7 +198,7 @@ impl Shard {
             sent.request.headers.set(HeaderName::Contact, face.contact(user, is_secure(&sent.request)));
         }
         let (leg, method) = (sent.leg, sent.request.method.clone());
-        match self.layer.send(now, sent.request.clone(), destination, owner, &mut self.layer_outputs) {
+        match self.layer.send(now, &sent.request, destination, owner, &mut self.layer_outputs) {
             Ok(client) => {
                 sent.progress = Progress::Pending(client);
                 actor.note(now, leg, true, What::Request(method));
@@ -359,7 +360,7 @@ impl Shard {
         }
         sent.answered.push(challenge.realm.clone());
         let next_hop = sent.next_hop.clone();
-        actor.sent.push(Sent { id: transaction, progress: Progress::Resolving, ..sent });
+        add(&mut actor.sent, Sent { id: transaction, progress: Progress::Resolving, ..sent });
         self.dispatch_or_fail(now, Owner { call, transaction }, next_hop, out);
     }
 

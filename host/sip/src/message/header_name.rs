@@ -17,8 +17,8 @@ macro_rules! header_names {
         #[derive(Clone, Debug)]
         pub enum HeaderName {
             $(#[doc = concat!("`", $name, "`")] $variant,)*
-            /// Any other. Matches in any case.
-            Other(Token),
+            /// Any other. Matches in any case. Boxed, as most are known and lists of fields are moved about a lot.
+            Other(Box<Token>),
         }
 
         impl HeaderName {
@@ -129,12 +129,16 @@ impl HeaderName {
         if !is_token(&name) {
             return None;
         }
-        Token::new(Text::from_utf8(name)?).map(HeaderName::Other)
+        Token::new(Text::from_utf8(name)?).map(HeaderName::other)
     }
 
     /// The name of this text; none when it is not a token.
     pub fn new(name: &str) -> Option<HeaderName> {
-        HeaderName::known(name.as_bytes()).or_else(|| Token::new(name).map(HeaderName::Other))
+        HeaderName::known(name.as_bytes()).or_else(|| Token::new(name).map(HeaderName::other))
+    }
+
+    fn other(token: Token) -> HeaderName {
+        HeaderName::Other(Box::new(token))
     }
 
     /// Whether one field may hold several values, separated by commas (RFC 3261 §7.3.1).

@@ -10,8 +10,8 @@ macro_rules! methods {
         #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Method {
             $(#[doc = concat!($name, " (", $rfc, ").")] $variant,)*
-            /// Any other.
-            Other(Token),
+            /// Any other. Boxed, as it is rare and methods are kept in large numbers.
+            Other(Box<Token>),
         }
 
         impl Method {
@@ -19,7 +19,7 @@ macro_rules! methods {
             pub fn parse(name: &Text) -> Option<Method> {
                 match name.as_str() {
                     $($name => Some(Method::$variant),)*
-                    _ => Token::new(name).map(Method::Other),
+                    _ => Token::new(name).map(|token| Method::Other(Box::new(token))),
                 }
             }
 

@@ -1,52 +1,63 @@
-//! Messages as they go on the wire, in one buffer.
+//! Messages as they go on the wire, in one buffer of just their size.
 
-use std::io::Write;
+use std::borrow::Cow;
 
 use bytes::Bytes;
 
 use crate::message::{HeaderName, Headers, Request, Response};
 
-/// Room for the start line's fixed parts and Content-Length, in bytes.
-const FIXED_ROOM: usize = 64;
+/// The most digits that a number of bytes has.
+const DIGITS_MAX: usize = 20;
 
-pub(super) fn request(request: &Request) -> Bytes {
-    let start = request.method.as_str().len() + request.uri.len();
-    let mut out = Vec::with_capacity(start + room_for(&request.headers) + request.body.len());
-    out.extend_from_slice(request.method.as_str().as_bytes());
-    out.push(b' ');
-    out.extend_from_slice(request.uri.as_bytes());
-    out.extend_from_slice(b" SIP/2.0\r\n");
-    finish(out, &request.headers, &request.body)
+/// `via` stands above the other header fields.
+pub(super) fn request(request: &Request, via: Option<&str>) -> Bytes {
+    let via = via.map_or(["", "", ""], |via| ["Via: ", via, "\r\n"]);
+    let [method, uri] = [request.method.as_str(), request.uri.as_str()];
+    let start = [method, " ", uri, " SIP/2.0\r\n", via[0], via[1], via[2]];
+    message(&start.map(str::as_bytes), &request.headers, &request.body)
 }
 
 pub(super) fn response(response: &Response) -> Bytes {
-    let mut out = Vec::with_capacity(response.reason.len() + room_for(&response.headers) + response.body.len());
-    out.extend_from_slice(b"SIP/2.0 ");
-    write_number(&mut out, usize::from(response.status.code()));
-    out.push(b' ');
-    out.extend(response.reason.bytes().map(|byte| if matches!(byte, b'\r' | b'\n') { b' ' } else { byte }));
-    out.extend_from_slice(b"\r\n");
-    finish(out, &response.headers, &response.body)
+    let mut digits = [0; DIGITS_MAX];
+    let status = decimal(usize::from(response.status.code()), &mut digits);
+    let reason = match memchr::memchr2(b'\r', b'\n', response.reason.as_bytes()) {
+        None => Cow::Borrowed(response.reason.as_str()),
+        Some(_) => Cow::Owned(response.reason.replace(['\r', '\n'], " ")),
+    };
+    let start = [b"SIP/2.0 ", status, b" ", reason.as_bytes(), b"\r\n"];
+    message(&start, &response.headers, &response.body)
 }
 
-fn room_for(headers: &Headers) -> usize {
-    headers.iter().map(|(name, value)| name.as_str().len() + value.as_bytes().len() + 4).sum::<usize>() + FIXED_ROOM
-}
+/// `start` is all that stands above the header fields.
+fn message(start: &[&[u8]], headers: &Headers, body: &Bytes) -> Bytes {
+    let fields = || headers.iter().filter(|(name, _)| **name != HeaderName::ContentLength);
+    let mut digits = [0; DIGITS_MAX];
+    let end: [&[u8]; 4] = [b"Content-Length: ", decimal(body.len(), &mut digits), b"\r\n\r\n", body];
+    let size_of = |parts: &[&[u8]]| parts.iter().map(|part| part.len()).sum::<usize>();
+    let fields_size: usize = fields().map(|(name, value)| name.as_str().len() + value.as_bytes().len() + 4).sum();
 
-fn finish(mut out: Vec<u8>, headers: &Headers, body: &Bytes) -> Bytes {
-    for (name, value) in headers.iter().filter(|(name, _)| **name != HeaderName::ContentLength) {
+    let mut out = Vec::with_capacity(size_of(start) + fields_size + size_of(&end));
+    start.iter().for_each(|part| out.extend_from_slice(part));
+    for (name, value) in fields() {
         out.extend_from_slice(name.as_str().as_bytes());
         out.extend_from_slice(b": ");
         out.extend_from_slice(value.as_bytes());
         out.extend_from_slice(b"\r\n");
     }
-    out.extend_from_slice(b"Content-Length: ");
-    write_number(&mut out, body.len());
-    out.extend_from_slice(b"\r\n\r\n");
-    out.extend_from_slice(body);
+    end.iter().for_each(|part| out.extend_from_slice(part));
     Bytes::from(out)
 }
 
-fn write_number(out: &mut Vec<u8>, number: usize) {
-    write!(out, "{number}").expect("writing to a Vec cannot fail");
+/// The digits of a number.
+fn decimal(mut number: usize, buffer: &mut [u8; DIGITS_MAX]) -> &[u8] {
+    let mut first = DIGITS_MAX;
+    for (at, place) in buffer.iter_mut().enumerate().rev() {
+        *place = b'0' + (number % 10) as u8;
+        first = at;
+        number /= 10;
+        if number == 0 {
+            break;
+        }
+    }
+    buffer.get(first..).unwrap_or_default()
 }

@@ -51,6 +51,11 @@ impl Value {
         String::from_utf8_lossy(&self.0)
     }
 
+    /// The same value in a buffer of its own: for what is kept longer than the message that it came in.
+    pub fn apart(&self) -> Value {
+        Value(Bytes::copy_from_slice(&self.0))
+    }
+
     /// A part of this value that shares its buffer. `part` must have been borrowed from it.
     pub(crate) fn slice_of(&self, part: &[u8]) -> Value {
         if part.is_empty() { Value::default() } else { Value(self.0.slice_ref(part)) }

@@ -2,7 +2,6 @@
 
 use sha2::{Digest, Sha256};
 
-use crate::text::Text;
 use crate::via::BRANCH_COOKIE;
 
 /// Makes branches and reads them back.
@@ -21,36 +20,62 @@ pub(super) enum Purpose {
     Ack,
 }
 
+/// What a branch says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Claim {
+    /// The transaction that it claims to belong to.
+    pub(super) transaction: u64,
+    /// Whether it does: see [`Branches::proof`].
+    pub(super) proof: u64,
+}
+
 impl Branches {
     pub(super) fn new(prefix: &str, seed: [u8; 16]) -> Branches {
         Branches { start: format!("{BRANCH_COOKIE}{prefix}"), seed }
     }
 
     /// The branch of this number.
-    pub(super) fn make(&self, purpose: Purpose, number: u64) -> Text {
-        let letter = match purpose {
-            Purpose::Transaction => 't',
-            Purpose::Ack => 'a',
-        };
+    pub(super) fn make(&self, purpose: Purpose, number: u64) -> String {
+        format!("{}{}{number:x}.{:016x}", self.start, purpose.letter(), self.proof(purpose, number))
+    }
+
+    /// The part of the branch of this number that nobody can tell who has not seen it on the wire.
+    pub(super) fn proof(&self, purpose: Purpose, number: u64) -> u64 {
         let mut hash = Sha256::new();
         hash.update(self.seed);
-        hash.update([letter as u8]);
+        hash.update([purpose.letter() as u8]);
         hash.update(number.to_be_bytes());
         let [a, b, c, d, e, f, g, h, ..]: [u8; 32] = hash.finalize().into();
-        let unpredictable = u64::from_be_bytes([a, b, c, d, e, f, g, h]);
-        Text::from(format!("{}{letter}{number:x}.{unpredictable:016x}", self.start))
+        u64::from_be_bytes([a, b, c, d, e, f, g, h])
     }
 
-    /// The transaction that a branch belongs to, over or not. Nobody who has not seen a branch on the wire can tell it.
+    /// What a branch says, when it is written as we write those of transactions.
+    pub(super) fn read(&self, branch: &str) -> Option<Claim> {
+        let (number, proof) = branch.strip_prefix(&self.start)?.strip_prefix('t')?.split_once('.')?;
+        let as_written = (number == "0" || !number.starts_with('0')) && proof.len() == 16;
+        as_written.then_some(Claim { transaction: hexadecimal(number)?, proof: hexadecimal(proof)? })
+    }
+
+    /// The transaction that a branch belongs to, over or not.
     pub(super) fn proven_transaction(&self, branch: &str) -> Option<u64> {
-        self.transaction(branch).filter(|number| *self.make(Purpose::Transaction, *number) == *branch)
+        let Claim { transaction, proof } = self.read(branch)?;
+        (self.proof(Purpose::Transaction, transaction) == proof).then_some(transaction)
     }
+}
 
-    /// The transaction that a branch claims to belong to. Whether it is its branch to the end is for the caller to see.
-    pub(super) fn transaction(&self, branch: &str) -> Option<u64> {
-        let (number, _) = branch.strip_prefix(&self.start)?.strip_prefix('t')?.split_once('.')?;
-        u64::from_str_radix(number, 16).ok()
+impl Purpose {
+    const fn letter(self) -> char {
+        match self {
+            Purpose::Transaction => 't',
+            Purpose::Ack => 'a',
+        }
     }
+}
+
+/// A number in lower case.
+fn hexadecimal(text: &str) -> Option<u64> {
+    let digits = text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    if digits { u64::from_str_radix(text, 16).ok() } else { None }
 }
 
 #[cfg(test)]
@@ -62,9 +87,12 @@ mod tests {
         let branches = Branches::new("pb", [7; 16]);
         let branch = branches.make(Purpose::Transaction, 0x1_0000_0002);
         assert!(branch.starts_with("z9hG4bKpbt100000002."));
-        assert_eq!(branches.transaction(&branch), Some(0x1_0000_0002));
-        assert_eq!(branches.transaction(&branches.make(Purpose::Ack, 1)), None);
-        assert_eq!(branches.transaction("z9hG4bKother"), None);
+        assert_eq!(branches.read(&branch).map(|claim| claim.transaction), Some(0x1_0000_0002));
+        assert_eq!(branches.read(&branches.make(Purpose::Ack, 1)), None);
+        assert_eq!(branches.read("z9hG4bKother"), None);
+        for other in [branch.replace("100000002", "0100000002"), branch.to_uppercase(), format!("{branch}0")] {
+            assert_eq!(branches.read(&other), None, "{other}");
+        }
         assert_eq!(branches.proven_transaction(&branch), Some(0x1_0000_0002));
         assert_eq!(Branches::new("pb", [8; 16]).proven_transaction(&branch), None);
         assert_eq!(branches.proven_transaction(&branch.replace("2.", "3.")), None);

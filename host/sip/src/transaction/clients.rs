@@ -4,19 +4,18 @@ use std::mem;
 
 use bytes::Bytes;
 
-use crate::message::{HeaderName, Headers, Method, Request, Response};
-use crate::text::Text;
+use crate::message::{Headers, Method, Request, Response};
 use crate::time::Time;
-use crate::transaction::branch::{Branches, Purpose};
-use crate::transaction::config::{MAX_FORKS, max_message};
+use crate::transaction::branch::{Branches, Claim, Purpose};
+use crate::transaction::client::{Cancel, Client};
+use crate::transaction::config::max_message;
 use crate::transaction::deadlines::{Deadlines, Scheduled};
 use crate::transaction::derived;
 use crate::transaction::machine::{ClientAction, ClientInput, ClientMachine};
 use crate::transaction::non_invite_client::NonInviteClient;
 use crate::transaction::table::Table;
 use crate::transaction::{ClientId, Config, Counters, Output, SendError, SentBy, Stray, StrayReason, TimerValues};
-use crate::transport::Destination;
-use crate::via::Via;
+use crate::transport::{Destination, Transport};
 
 /// All client transactions.
 #[derive(Debug)]
@@ -29,47 +28,6 @@ pub(super) struct Clients<U> {
     sent_by: Vec<SentBy>,
     /// Room that the machines' actions are collected in.
     actions: Vec<ClientAction>,
-}
-
-#[derive(Debug)]
-struct Client<U> {
-    machine: ClientMachine,
-    user: U,
-    method: Method,
-    branch: Text,
-    destination: Destination,
-    bytes: Bytes,
-    invite: Option<Box<Invite>>,
-    scheduled: Scheduled,
-}
-
-/// What is kept of an INVITE beyond its bytes.
-#[derive(Debug)]
-struct Invite {
-    /// With our Via, without its body: ACK and CANCEL follow from it.
-    request: Request,
-    cancel: Cancel,
-    failure_ack: Option<Bytes>,
-    /// One for each To tag that a 2xx came with, [`MAX_FORKS`] at most.
-    accepted: Vec<Accepted>,
-}
-
-#[derive(Debug)]
-enum Cancel {
-    NotWanted,
-    /// Until a provisional response comes, with the user's header fields for it.
-    Held(Headers),
-    /// Its transaction; none when that is over.
-    Sent {
-        machine: Option<NonInviteClient>,
-        bytes: Bytes,
-    },
-}
-
-#[derive(Debug)]
-struct Accepted {
-    to_tag: Text,
-    ack: Option<(Destination, Bytes)>,
 }
 
 /// Which transaction a response is for.
@@ -102,7 +60,7 @@ impl<U: Copy> Clients<U> {
     pub(super) fn send(
         &mut self,
         now: Time,
-        mut request: Request,
+        request: &Request,
         destination: Destination,
         user: U,
         out: &mut Vec<Output<U>>,
@@ -111,33 +69,39 @@ impl<U: Copy> Clients<U> {
             return Err(SendError::WrongMethod);
         }
         let id = self.table.next_id().ok_or(SendError::TableFull)?;
-        let branch = self.branches.make(Purpose::Transaction, id);
-        let bytes = self.finish(&mut request, destination, &branch)?;
+        let bytes = self.finish(request, destination, Purpose::Transaction, id)?;
         out.push(Output::Transmit { destination, bytes: bytes.clone(), client: Some(ClientId(id)) });
         let is_invite = request.method == Method::Invite;
-        let method = request.method.clone();
-        let invite = is_invite.then(|| {
-            request.body = Bytes::new();
-            Box::new(Invite { request, cancel: Cancel::NotWanted, failure_ack: None, accepted: Vec::new() })
+        self.table.insert(Client {
+            machine: ClientMachine::new(is_invite, now, self.timers, destination.transport.is_reliable()),
+            user,
+            method: request.method.clone(),
+            proof: self.branches.proof(Purpose::Transaction, id),
+            destination,
+            bytes,
+            invite: is_invite.then(Box::default),
+            scheduled: Scheduled::default(),
         });
-        let machine = ClientMachine::new(is_invite, now, self.timers, destination.transport.is_reliable());
-        let scheduled = Scheduled::default();
-        self.table.insert(Client { machine, user, method, branch, destination, bytes, invite, scheduled });
         self.schedule(id);
         Ok(ClientId(id))
     }
 
-    /// Puts our Via on a request and makes its bytes.
-    fn finish(&self, request: &mut Request, destination: Destination, branch: &str) -> Result<Bytes, SendError> {
+    /// The bytes of a request, with our Via on top.
+    fn finish(
+        &self,
+        request: &Request,
+        destination: Destination,
+        purpose: Purpose,
+        number: u64,
+    ) -> Result<Bytes, SendError> {
         let cseq = request.headers.cseq().map_err(|_| SendError::Malformed)?;
         let unsafe_uri = request.uri.bytes().any(|byte| byte == b' ' || byte.is_ascii_control());
         if cseq.method != request.method || request.uri.is_empty() || unsafe_uri {
             return Err(SendError::Malformed);
         }
         let sent_by = self.sent_by.get(usize::from(destination.local)).ok_or(SendError::NoListener)?;
-        let via = Via::new(destination.transport, sent_by.host.clone(), sent_by.port, branch);
-        request.headers.insert_first(HeaderName::Via, via.to_string());
-        let bytes = request.to_bytes();
+        let via = own_via(destination.transport, sent_by, &self.branches.make(purpose, number));
+        let bytes = request.to_bytes_below(&via);
         if bytes.len() > max_message(destination.transport) { Err(SendError::TooLarge) } else { Ok(bytes) }
     }
 
@@ -157,15 +121,14 @@ impl<U: Copy> Clients<U> {
         &mut self,
         client: ClientId,
         to_tag: &str,
-        mut ack: Request,
+        ack: &Request,
         destination: Destination,
         out: &mut Vec<Output<U>>,
     ) -> Result<(), SendError> {
         if ack.method != Method::Ack {
             return Err(SendError::WrongMethod);
         }
-        let branch = self.branches.make(Purpose::Ack, self.acks);
-        let bytes = self.finish(&mut ack, destination, &branch)?;
+        let bytes = self.finish(ack, destination, Purpose::Ack, self.acks)?;
         self.acks += 1;
         let invite = self.table.get_mut(client.0).and_then(|entry| entry.invite.as_mut());
         let accepted = invite.and_then(|invite| invite.accepted.iter_mut().find(|one| one.to_tag == to_tag));
@@ -202,8 +165,8 @@ impl<U: Copy> Clients<U> {
     fn find(&self, response: &Response) -> Option<(u64, Match)> {
         let via = response.headers.top_via().ok()?;
         let branch = via.branch()?;
-        let id = self.branches.transaction(branch)?;
-        let client = self.table.get(id).filter(|client| client.branch == *branch)?;
+        let Claim { transaction: id, proof } = self.branches.read(branch)?;
+        let client = self.table.get(id).filter(|client| client.proof == proof)?;
         let sent_by = self.sent_by.get(usize::from(client.destination.local))?;
         if sent_by.host != via.host || sent_by.port != via.port {
             return None;
@@ -272,6 +235,7 @@ impl<U: Copy> Clients<U> {
         match next {
             Some(machine) => {
                 client.machine = machine;
+                client.forget();
                 self.send_held_cancel(now, id, out);
                 self.schedule(id);
             }
@@ -312,7 +276,7 @@ impl<U: Copy> Clients<U> {
         let Some(invite) = client.invite.as_mut().filter(|_| proceeding) else { return };
         match mem::replace(&mut invite.cancel, Cancel::NotWanted) {
             Cancel::Held(headers) => {
-                let bytes = derived::cancel(&invite.request, headers).to_bytes();
+                let Some(bytes) = derived::cancel(&client.bytes, headers) else { return };
                 let reliable = client.destination.transport.is_reliable();
                 let machine = Some(NonInviteClient::new(now, self.timers, reliable));
                 out.push(Output::Transmit { destination: client.destination, bytes: bytes.clone(), client: None });
@@ -334,64 +298,10 @@ impl<U: Copy> Clients<U> {
     }
 }
 
-impl<U: Copy> Client<U> {
-    fn cancel_deadline(&self) -> Option<Time> {
-        match &self.invite.as_ref()?.cancel {
-            Cancel::Sent { machine, .. } => machine.as_ref()?.next_deadline(),
-            Cancel::NotWanted | Cancel::Held(_) => None,
-        }
-    }
-
-    /// Does what the machine wants done; `response` is what came, if anything did.
-    fn perform(
-        &mut self,
-        id: ClientId,
-        action: ClientAction,
-        response: &mut Option<Response>,
-        counters: &mut Counters,
-        out: &mut Vec<Output<U>>,
-    ) {
-        match action {
-            ClientAction::Retransmit => {
-                counters.retransmissions_sent += 1;
-                let (destination, bytes) = (self.destination, self.bytes.clone());
-                out.push(Output::Transmit { destination, bytes, client: Some(id) });
-            }
-            ClientAction::Acknowledge => {
-                if let (Some(invite), Some(response)) = (&mut self.invite, &response) {
-                    let make = || derived::failure_ack(&invite.request, response).to_bytes();
-                    let bytes = invite.failure_ack.get_or_insert_with(make).clone();
-                    out.push(Output::Transmit { destination: self.destination, bytes, client: Some(id) });
-                }
-            }
-            ClientAction::Report => {
-                if let Some(response) = response.take() {
-                    self.report(id, response, counters, out);
-                }
-            }
-            ClientAction::Fail(reason) => out.push(Output::Failed { client: id, user: self.user, reason }),
-        }
-    }
-
-    /// Tells the user of a response, but not of a 2xx that comes again: that gets its ACK again, when there is one.
-    fn report(&mut self, id: ClientId, response: Response, counters: &mut Counters, out: &mut Vec<Output<U>>) {
-        if let Some(invite) = self.invite.as_mut().filter(|_| response.status.is_success()) {
-            let to_tag = response.headers.to_tag().unwrap_or_default();
-            if let Some(known) = invite.accepted.iter().find(|known| known.to_tag == to_tag) {
-                if let Some((destination, bytes)) = known.ack.clone() {
-                    counters.retransmissions_sent += 1;
-                    out.push(Output::Transmit { destination, bytes, client: None });
-                }
-                return;
-            }
-            if invite.accepted.len() == MAX_FORKS {
-                counters.strays += 1;
-                let reason = StrayReason::Response(Box::new(response));
-                out.push(Output::Stray(Stray { flow: self.destination, reason }));
-                return;
-            }
-            invite.accepted.push(Accepted { to_tag, ack: None });
-        }
-        out.push(Output::Response { client: id, user: self.user, response });
+/// Our Via for a request (RFC 3261 §8.1.1.7), asking for `rport` (RFC 3581 §3).
+fn own_via(transport: Transport, SentBy { host, port }: &SentBy, branch: &str) -> String {
+    match port {
+        Some(port) => format!("SIP/2.0/{transport} {host}:{port};branch={branch};rport"),
+        None => format!("SIP/2.0/{transport} {host};branch={branch};rport"),
     }
 }

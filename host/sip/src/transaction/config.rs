@@ -33,13 +33,6 @@ impl Default for TimerValues {
     }
 }
 
-impl TimerValues {
-    /// How long a transaction waits for its answer: timers B, F, H, J, L and M, 64 times T1.
-    pub(super) fn transaction_timeout(&self) -> Duration {
-        self.t1.saturating_mul(64)
-    }
-}
-
 /// The sent-by of our Via on one listener.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SentBy {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::time::Time;
 use crate::transaction::machine::{ClientAction, ClientInput};
-use crate::transaction::timer::Resend;
+use crate::transaction::timer::{Resend, Timers};
 use crate::transaction::{FailureReason, TimerValues};
 
 /// Timer D on an unreliable transport: at least this long (RFC 3261 §17.1.1.2).
@@ -14,7 +14,7 @@ const SHORTEST_TIMER_D: Duration = Duration::from_secs(32);
 #[derive(Clone, Copy, Debug)]
 pub(super) struct InviteClient {
     state: State,
-    timers: TimerValues,
+    timers: Timers,
     reliable: bool,
 }
 
@@ -33,7 +33,8 @@ enum State {
 impl InviteClient {
     /// The INVITE is being sent.
     pub(super) fn new(now: Time, timers: TimerValues, reliable: bool) -> InviteClient {
-        let resend = (!reliable).then(|| Resend::after(now, timers.t1));
+        let timers = Timers::from(timers);
+        let resend = (!reliable).then(|| Resend::after(now, timers.t1()));
         let state = State::Calling { resend, give_up_at: now + timers.transaction_timeout() };
         InviteClient { state, timers, reliable }
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::time::Time;
 use crate::transaction::TimerValues;
 use crate::transaction::machine::{ServerAction, ServerInput};
-use crate::transaction::timer::Resend;
+use crate::transaction::timer::{Resend, Timers};
 
 /// How long the user may think before the layer answers 100 (RFC 3261 §17.2.1).
 const TRYING_AFTER: Duration = Duration::from_millis(200);
@@ -15,7 +15,7 @@ const TRYING_AFTER: Duration = Duration::from_millis(200);
 #[derive(Clone, Copy, Debug)]
 pub(super) struct InviteServer {
     state: State,
-    timers: TimerValues,
+    timers: Timers,
     reliable: bool,
 }
 
@@ -34,6 +34,7 @@ enum State {
 impl InviteServer {
     /// An INVITE came.
     pub(super) fn new(now: Time, timers: TimerValues, reliable: bool) -> InviteServer {
+        let timers = Timers::from(timers);
         InviteServer { state: State::Proceeding { trying_at: Some(now + TRYING_AFTER) }, timers, reliable }
     }
 
@@ -47,7 +48,7 @@ impl InviteServer {
                     Some(self)
                 }
                 ServerInput::Ack if self.reliable => None,
-                ServerInput::Ack => self.to(State::Confirmed { until: now + self.timers.t4 }),
+                ServerInput::Ack => self.to(State::Confirmed { until: now + self.timers.t4() }),
                 ServerInput::Deadline if now >= give_up_at => None,
                 ServerInput::Deadline => {
                     let resend = self.resent(now, resend, out);
@@ -97,12 +98,12 @@ impl InviteServer {
             ServerInput::Success => {
                 out.push(ServerAction::SendLast);
                 // On every transport: a proxy behind a reliable hop may use an unreliable one.
-                let resend = Some(Resend::after(now, self.timers.t1));
+                let resend = Some(Resend::after(now, self.timers.t1()));
                 self.to(State::Accepted { resend, until: give_up_at })
             }
             ServerInput::Failure => {
                 out.push(ServerAction::SendLast);
-                let resend = (!self.reliable).then(|| Resend::after(now, self.timers.t1));
+                let resend = (!self.reliable).then(|| Resend::after(now, self.timers.t1()));
                 self.to(State::Completed { resend, give_up_at })
             }
             ServerInput::Ack => Some(self),
@@ -160,7 +161,7 @@ impl InviteServer {
         match resend {
             Some(due) if now >= due.at => {
                 out.push(ServerAction::SendLast);
-                Some(due.doubled(now, self.timers.t2))
+                Some(due.doubled(now, self.timers.t2()))
             }
             other => other,
         }

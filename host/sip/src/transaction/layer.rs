@@ -1,5 +1,7 @@
 //! The layer: both tables, driven as one.
 
+use std::borrow::Borrow;
+
 use crate::message::{Headers, Message, Request, Response};
 use crate::time::Time;
 use crate::transaction::clients::Clients;
@@ -28,12 +30,12 @@ impl<U: Copy> Layer<U> {
     pub fn send(
         &mut self,
         now: Time,
-        request: Request,
+        request: impl Borrow<Request>,
         destination: Destination,
         user: U,
         out: &mut Vec<Output<U>>,
     ) -> Result<ClientId, SendError> {
-        let sent = self.clients.send(now, request, destination, user, out);
+        let sent = self.clients.send(now, request.borrow(), destination, user, out);
         if sent == Err(SendError::TableFull) {
             self.counters.clients_refused += 1;
         }
@@ -60,11 +62,11 @@ impl<U: Copy> Layer<U> {
         _now: Time,
         client: ClientId,
         to_tag: &str,
-        ack: Request,
+        ack: impl Borrow<Request>,
         destination: Destination,
         out: &mut Vec<Output<U>>,
     ) -> Result<(), SendError> {
-        self.clients.acknowledge(client, to_tag, ack, destination, out)
+        self.clients.acknowledge(client, to_tag, ack.borrow(), destination, out)
     }
 
     /// Takes a message that came from `source` and was checked ([`crate::admit::admit`]).

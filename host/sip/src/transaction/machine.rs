@@ -122,6 +122,14 @@ impl ClientMachine {
         }
     }
 
+    /// Whether there is no final response yet.
+    pub(super) fn is_unanswered(&self) -> bool {
+        match self {
+            ClientMachine::Invite(machine) => machine.is_unanswered(),
+            ClientMachine::NonInvite(machine) => machine.is_unanswered(),
+        }
+    }
+
     /// The INVITE machine, when it is one.
     pub(super) fn invite(&self) -> Option<&InviteClient> {
         match self {

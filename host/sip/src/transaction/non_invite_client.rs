@@ -2,14 +2,14 @@
 
 use crate::time::Time;
 use crate::transaction::machine::{ClientAction, ClientInput};
-use crate::transaction::timer::Resend;
+use crate::transaction::timer::{Resend, Timers};
 use crate::transaction::{FailureReason, TimerValues};
 
 /// The machine. It keeps no messages: its actions say what to do with them.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct NonInviteClient {
     state: State,
-    timers: TimerValues,
+    timers: Timers,
     reliable: bool,
 }
 
@@ -26,7 +26,8 @@ enum State {
 impl NonInviteClient {
     /// The request is being sent.
     pub(super) fn new(now: Time, timers: TimerValues, reliable: bool) -> NonInviteClient {
-        let resend = (!reliable).then(|| Resend::after(now, timers.t1));
+        let timers = Timers::from(timers);
+        let resend = (!reliable).then(|| Resend::after(now, timers.t1()));
         let state = State::Trying { resend, give_up_at: now + timers.transaction_timeout() };
         NonInviteClient { state, timers, reliable }
     }
@@ -36,7 +37,7 @@ impl NonInviteClient {
         match self.state {
             State::Trying { resend, give_up_at } => match input {
                 ClientInput::Deadline if now < give_up_at => {
-                    let next = |due: Resend| due.doubled(now, self.timers.t2);
+                    let next = |due: Resend| due.doubled(now, self.timers.t2());
                     let resend = self.resent(now, resend, next, out);
                     self.to(State::Trying { resend, give_up_at })
                 }
@@ -48,7 +49,7 @@ impl NonInviteClient {
             },
             State::Proceeding { resend, give_up_at } => match input {
                 ClientInput::Deadline if now < give_up_at => {
-                    let next = |_| Resend::after(now, self.timers.t2);
+                    let next = |_| Resend::after(now, self.timers.t2());
                     let resend = self.resent(now, resend, next, out);
                     self.to(State::Proceeding { resend, give_up_at })
                 }
@@ -80,12 +81,17 @@ impl NonInviteClient {
         }
     }
 
+    /// Whether there is no final response yet.
+    pub(super) fn is_unanswered(&self) -> bool {
+        matches!(self.state, State::Trying { .. } | State::Proceeding { .. })
+    }
+
     /// What ends the wait for a final response, in Trying and Proceeding alike.
     fn ended(self, now: Time, input: ClientInput, out: &mut Vec<ClientAction>) -> Option<NonInviteClient> {
         match input {
             ClientInput::Success | ClientInput::Failure => {
                 out.push(ClientAction::Report);
-                if self.reliable { None } else { self.to(State::Completed { until: now + self.timers.t4 }) }
+                if self.reliable { None } else { self.to(State::Completed { until: now + self.timers.t4() }) }
             }
             ClientInput::Deadline => {
                 out.push(ClientAction::Fail(FailureReason::Timeout));

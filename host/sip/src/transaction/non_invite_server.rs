@@ -3,12 +3,13 @@
 use crate::time::Time;
 use crate::transaction::TimerValues;
 use crate::transaction::machine::{ServerAction, ServerInput};
+use crate::transaction::timer::Timers;
 
 /// The machine. It keeps no messages: its actions say what to do with them.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct NonInviteServer {
     state: State,
-    timers: TimerValues,
+    timers: Timers,
     reliable: bool,
 }
 
@@ -26,6 +27,7 @@ enum State {
 impl NonInviteServer {
     /// A request came.
     pub(super) fn new(now: Time, timers: TimerValues, reliable: bool) -> NonInviteServer {
+        let timers = Timers::from(timers);
         let state = State::Trying { give_up_at: now + timers.transaction_timeout() };
         NonInviteServer { state, timers, reliable }
     }

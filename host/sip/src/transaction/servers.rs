@@ -10,7 +10,7 @@ use crate::text::Text;
 use crate::time::Time;
 use crate::transaction::config::max_message;
 use crate::transaction::deadlines::{Deadlines, Scheduled};
-use crate::transaction::keys::{AckKey, ServerKey};
+use crate::transaction::keys::{Kept, ServerKey, ack_key};
 use crate::transaction::machine::{ServerAction, ServerInput, ServerMachine};
 use crate::transaction::reply::{response_destination, stateless_reply, stateless_tag};
 use crate::transaction::table::Table;
@@ -22,9 +22,9 @@ use crate::via::Via;
 #[derive(Debug)]
 pub(super) struct Servers {
     table: Table<Server>,
-    by_key: HashMap<ServerKey, u64, FixedState>,
+    by_key: HashMap<Kept, u64, FixedState>,
     /// INVITEs whose 2xx waits for its ACK, or had it.
-    by_ack: HashMap<AckKey, u64, FixedState>,
+    by_ack: HashMap<Kept, u64, FixedState>,
     deadlines: Deadlines,
     timers: TimerValues,
     /// Room that the machines' actions are collected in.
@@ -34,7 +34,7 @@ pub(super) struct Servers {
 #[derive(Debug)]
 struct Server {
     machine: ServerMachine,
-    key: ServerKey,
+    key: Kept,
     destination: Destination,
     /// The latest response; empty before the first.
     last: Bytes,
@@ -45,10 +45,11 @@ struct Server {
 /// What is kept of an INVITE.
 #[derive(Debug)]
 struct Invite {
-    trying: Response,
+    /// The 100, until there is another response.
+    trying: Option<Response>,
     /// The To tag of the latest response that had one: the CANCEL is answered with the same.
     to_tag: Option<Text>,
-    ack_key: Option<AckKey>,
+    ack_key: Option<Kept>,
     cancelled: bool,
 }
 
@@ -88,7 +89,7 @@ impl Servers {
         let Some(key) = ServerKey::of(&request, &via, &cseq) else {
             return stray(flow, StrayReason::Malformed, counters, out);
         };
-        let known = self.by_key.get(&key).copied();
+        let known = self.by_key.get(key.as_bytes()).copied();
         if request.method == Method::Ack {
             return self.acknowledged(now, known, request, flow, counters, out);
         }
@@ -99,9 +100,9 @@ impl Servers {
         via.stamp(flow.remote);
         request.headers.replace_first_in_list(&HeaderName::Via, &via.to_string());
         if request.method == Method::Cancel {
-            return self.cancelled(now, key, request, &via, flow, counters, out);
+            return self.cancelled(now, &key, request, &via, flow, counters, out);
         }
-        match self.insert(now, key, &request, response_destination(&via, flow)) {
+        match self.insert(now, &key, &request, response_destination(&via, flow)) {
             Some(id) => out.push(Output::Request { server: ServerId(id), request, flow }),
             None => self.refuse(request, flow, counters, out),
         }
@@ -110,15 +111,16 @@ impl Servers {
     /// Whether this INVITE, or the one that a CANCEL is about, has a transaction.
     pub(super) fn knows_invite(&self, request: &Request) -> bool {
         let (Ok(via), Ok(cseq)) = (request.headers.top_via(), request.headers.cseq()) else { return false };
-        ServerKey::of(request, &via, &cseq).is_some_and(|key| self.by_key.contains_key(&key.of_cancelled()))
+        ServerKey::of(request, &via, &cseq).is_some_and(|key| self.by_key.contains_key(key.of_cancelled().as_bytes()))
     }
 
     /// A new transaction; none when the table is full.
-    fn insert(&mut self, now: Time, key: ServerKey, request: &Request, destination: Destination) -> Option<u64> {
+    fn insert(&mut self, now: Time, key: &ServerKey, request: &Request, destination: Destination) -> Option<u64> {
+        let key = key.keep();
         let is_invite = request.method == Method::Invite;
         let invite = is_invite.then(|| {
             let trying = Response::to(request, Status::TRYING, Text::from_static("Trying"), "");
-            Box::new(Invite { trying, to_tag: None, ack_key: None, cancelled: false })
+            Box::new(Invite { trying: Some(trying), to_tag: None, ack_key: None, cancelled: false })
         });
         let machine = ServerMachine::new(is_invite, now, self.timers, destination.transport.is_reliable());
         let scheduled = Scheduled::default();
@@ -148,7 +150,7 @@ impl Servers {
         counters: &mut Counters,
         out: &mut Vec<Output<U>>,
     ) {
-        let by_dialog = || AckKey::arrived(&ack).and_then(|key| self.by_ack.get(&key).copied());
+        let by_dialog = || ack_key(&ack.headers).and_then(|key| self.by_ack.get(key.as_slice()).copied());
         match known.or_else(by_dialog) {
             Some(id) => self.step(now, id, ServerInput::Ack, Some((ack, flow)), counters, out),
             None => stray(flow, StrayReason::Ack(Box::new(ack)), counters, out),
@@ -160,14 +162,14 @@ impl Servers {
     fn cancelled<U>(
         &mut self,
         now: Time,
-        key: ServerKey,
+        key: &ServerKey,
         request: Request,
         via: &Via,
         flow: Destination,
         counters: &mut Counters,
         out: &mut Vec<Output<U>>,
     ) {
-        let invite_id = self.by_key.get(&key.of_cancelled()).copied();
+        let invite_id = self.by_key.get(key.of_cancelled().as_bytes()).copied();
         let server = invite_id.and_then(|id| self.table.get_mut(id).map(|server| (id, server)));
         let (status, tag) = match &server {
             Some((_, server)) => (Status::OK, server.invite.as_ref().and_then(|invite| invite.to_tag.clone())),
@@ -209,9 +211,10 @@ impl Servers {
         }
         server.last = bytes;
         if let Some(invite) = &mut server.invite {
-            invite.to_tag = response.headers.to_tag().or(invite.to_tag.take());
+            invite.trying = None;
+            invite.to_tag = response.headers.to_tag().map(|tag| tag.apart()).or(invite.to_tag.take());
             if response.status.is_success() {
-                invite.ack_key = AckKey::awaited(&response);
+                invite.ack_key = ack_key(&response.headers).map(Kept::from);
             }
             if let Some(ack_key) = invite.ack_key.clone() {
                 self.by_ack.insert(ack_key, id.0);
@@ -310,7 +313,8 @@ impl Server {
     }
 
     fn trying(&self) -> Bytes {
-        self.invite.as_ref().map(|invite| invite.trying.to_bytes()).unwrap_or_default()
+        let trying = self.invite.as_ref().and_then(|invite| invite.trying.as_ref());
+        trying.map(Response::to_bytes).unwrap_or_default()
     }
 }
 

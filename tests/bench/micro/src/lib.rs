@@ -1,19 +1,27 @@
 //! The steps of a call one by one, each as a function that can be run again and again. `benches/micro.rs` takes their
 //! time, `src/bin/count.rs` runs them for a count of their instructions.
 
+mod call;
 mod guest;
 mod message;
 
+pub use call::{Exchange, Held};
 pub use guest::Guest;
 pub use message::{Transactions, admitted, challenge_answered, response_datagram, serialised};
+use std::time::Duration;
+
+/// From one call to the next: within a counted run the transactions of the first ones end.
+const BETWEEN_CALLS: Duration = Duration::from_secs(2);
 
 /// The steps by name: what `count` runs, and what `counts.json` holds a figure for.
-pub const STEPS: [&str; 9] = [
+pub const STEPS: [&str; 11] = [
     "parse",
     "serialise",
     "client_transaction",
     "server_transaction",
     "digest",
+    "refer_call",
+    "invite_call",
     "guest_response_event",
     "guest_response_event_fresh_instance",
     "guest_status_xml",
@@ -43,6 +51,21 @@ pub fn repeat(step: &str, times: u32) {
             each(times, || transactions.server());
         }
         "digest" => each(times, || drop(std::hint::black_box(challenge_answered()))),
+        "refer_call" => {
+            let mut exchange = Exchange::default();
+            each(times, || {
+                exchange.refer();
+                exchange.pass(BETWEEN_CALLS);
+            });
+        }
+        "invite_call" => {
+            let mut exchange = Exchange::default();
+            each(times, || {
+                let held = exchange.join();
+                exchange.hang_up(&held);
+                exchange.pass(BETWEEN_CALLS);
+            });
+        }
         "guest_response_event" => {
             let guest = Guest::new();
             each(times, || guest.response());

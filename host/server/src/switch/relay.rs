@@ -3,22 +3,20 @@
 //! Whoever has the turn reads. While it runs the event that came of a message it lends the turn, so that others may
 //! read on; but waking a thread costs more than most events take, so nobody is called. When the event is done the
 //! reader takes the turn back, as a rule untouched. One of the idle threads **watches**: a turn that is lent and not
-//! taken back for a tick goes to it. Whoever had to step in makes the relay hurry: for a while whoever lends the turn
-//! calls the watcher at once, as long as guests take their time.
+//! taken back for a tick goes to it. That is for the first events of a guest that takes long, and for a reader that
+//! has to wait for a processor; the later events of such a guest run aside.
 
 use super::lock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::sync::{Condvar, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How often the watcher looks: a lent turn waits for at most two ticks.
-const TICK: Duration = Duration::from_millis(2);
+const TICK: Duration = Duration::from_millis(5);
 /// Ticks without a message after which the watcher sleeps until there is one.
-const QUIET_TICKS: u32 = 50;
+const QUIET_TICKS: u32 = 20;
 /// Longest sleep of the watcher: how soon it sees that it is to stop.
 const SLEEP_MAX: Duration = Duration::from_millis(500);
-/// How long the relay hurries after the watcher had to step in.
-const HURRY: Duration = Duration::from_secs(1);
 
 /// The turn at one socket.
 pub(super) struct Relay {
@@ -26,22 +24,11 @@ pub(super) struct Relay {
     turn: AtomicU64,
     /// Held by the watcher. The other idle threads wait here.
     watch: Mutex<()>,
-    call: Mutex<Option<Call>>,
-    bell: Condvar,
     /// The watcher does not tick.
     asleep: AtomicBool,
-    started: Instant,
-    /// In milliseconds after the start.
-    hurry_until: AtomicU64,
-}
-
-/// What the watcher is called for.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Call {
-    /// There is traffic: tick.
-    Look,
-    /// Take the turn.
-    Take,
+    /// Whether the watcher is to wake up; rings when it is.
+    woken: Mutex<bool>,
+    bell: Condvar,
 }
 
 /// The right to read. Dropped, it is up for the watcher.
@@ -56,11 +43,9 @@ impl Relay {
         Self {
             turn: AtomicU64::new(1),
             watch: Mutex::default(),
-            call: Mutex::default(),
-            bell: Condvar::new(),
             asleep: AtomicBool::new(false),
-            started: Instant::now(),
-            hurry_until: AtomicU64::new(0),
+            woken: Mutex::default(),
+            bell: Condvar::new(),
         }
     }
 
@@ -70,35 +55,30 @@ impl Relay {
         let mut seen = self.turn.load(SeqCst);
         let mut quiet_ticks = 0;
         while !stopping() {
-            let called = self.tick(seen, quiet_ticks >= QUIET_TICKS);
+            self.tick(seen, quiet_ticks >= QUIET_TICKS);
             let turn = self.turn.load(SeqCst);
-            let kept_waiting = turn == seen;
-            if is_lent(turn) && (kept_waiting || called == Some(Call::Take)) && self.take(turn) {
-                if called != Some(Call::Take) {
-                    let hurry_until = self.started.elapsed() + HURRY;
-                    self.hurry_until.store(millis(hurry_until), SeqCst);
-                }
+            let untouched = turn == seen;
+            if untouched && is_lent(turn) && self.take(turn) {
                 return Some(Turn(self));
             }
-            quiet_ticks = if kept_waiting { quiet_ticks + 1 } else { 0 };
+            quiet_ticks = if untouched { quiet_ticks + 1 } else { 0 };
             seen = turn;
         }
         None
     }
 
-    /// One tick of the watcher, or a sleep until it is called.
-    fn tick(&self, seen: u64, sleep: bool) -> Option<Call> {
-        let mut call = lock(&self.call);
-        if call.is_none() {
-            self.asleep.store(sleep, SeqCst);
-            // Whoever lends the turn now sees that the watcher is asleep, or is seen here: both write before they read.
-            if !sleep || self.turn.load(SeqCst) == seen {
-                let time = if sleep { SLEEP_MAX } else { TICK };
-                call = self.bell.wait_timeout(call, time).unwrap_or_else(PoisonError::into_inner).0;
-            }
-            self.asleep.store(false, SeqCst);
+    /// One tick of the watcher, or a sleep until there is a message.
+    fn tick(&self, seen: u64, sleep: bool) {
+        let mut woken = lock(&self.woken);
+        self.asleep.store(sleep, SeqCst);
+        // Whoever lends the turn now sees that the watcher is asleep, or is seen here: both write before they read.
+        if !sleep || self.turn.load(SeqCst) == seen {
+            let time = if sleep { SLEEP_MAX } else { TICK };
+            let stays_asleep = |woken: &mut bool| !*woken;
+            woken = self.bell.wait_timeout_while(woken, time, stays_asleep).unwrap_or_else(PoisonError::into_inner).0;
         }
-        call.take()
+        self.asleep.store(false, SeqCst);
+        *woken = false;
     }
 
     fn take(&self, turn: u64) -> bool {
@@ -108,16 +88,10 @@ impl Relay {
     fn lend(&self) -> u64 {
         let turn = self.turn.fetch_add(1, SeqCst) + 1;
         if self.asleep.load(SeqCst) {
-            self.call(Call::Look);
-        } else if millis(self.started.elapsed()) < self.hurry_until.load(SeqCst) {
-            self.call(Call::Take);
+            *lock(&self.woken) = true;
+            self.bell.notify_one();
         }
         turn
-    }
-
-    fn call(&self, what: Call) {
-        *lock(&self.call) = Some(what);
-        self.bell.notify_one();
     }
 }
 
@@ -142,7 +116,6 @@ impl Drop for Turn<'_> {
     /// Also when its reader panics.
     fn drop(&mut self) {
         self.0.lend();
-        self.0.call(Call::Take);
     }
 }
 
@@ -150,14 +123,11 @@ const fn is_lent(turn: u64) -> bool {
     turn % 2 == 1
 }
 
-fn millis(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::sync::mpsc::channel;
+    use std::time::Instant;
 
     const NEVER: fn() -> bool = || false;
     const LONG: Duration = Duration::from_secs(20);

@@ -6,6 +6,7 @@ use crate::limits::Limit;
 use crate::shard::Finished;
 use crate::stage::Stage;
 use plugboard_sip::digest::Secret;
+use std::sync::Arc;
 
 /// One version of call logic. Every event of a call goes to the version that the call is pinned to.
 pub trait Logic: Send + Sync {
@@ -13,9 +14,9 @@ pub trait Logic: Send + Sync {
     fn description(&self) -> &Description;
 
     /// What tells this version from others, for records.
-    fn version_id(&self) -> String {
+    fn version_id(&self) -> Arc<str> {
         let Description { name, version, .. } = self.description();
-        format!("{name} {version}")
+        format!("{name} {version}").into()
     }
 
     /// Which call a request is about, or the answer to give at once.

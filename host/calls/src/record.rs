@@ -18,7 +18,7 @@ pub struct Record {
     /// What the guest was told at the time.
     pub settings: Arc<GuestSettings>,
     /// The version of call logic that handled it.
-    pub version: String,
+    pub version: Arc<str>,
     /// Counts the events of a call without a gap; begins anywhere.
     pub number: u64,
     /// There was no state before: the first event of a call.

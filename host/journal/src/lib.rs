@@ -2,7 +2,7 @@
 //! replay, which runs recorded calls against other call logic and says what would have gone differently.
 //!
 //! - [`Journal`] takes a [`Record`](plugboard_calls::record::Record) of each finished event without waiting and
-//!   without touching a disk; one thread writes them, as JSON lines (module `line`), into a folder per tenant that is bounded
+//!   without touching a disk, and makes a JSON line of it (module `line`); one thread writes those into a folder per tenant that is bounded
 //!   in bytes and age.
 //! - [`read`] reads such files, or the last calls of a tenant.
 //! - [`shadow`] compares one live event with what a candidate makes of it.
@@ -16,6 +16,7 @@
 mod files;
 pub mod line;
 pub mod mask;
+mod note;
 mod queue;
 pub mod read;
 mod render;

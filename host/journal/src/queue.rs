@@ -2,16 +2,13 @@
 //! writer is at work or collects: it comes for what gathered, all at once.
 
 use crate::files::Bounds;
-use plugboard_calls::record::{Record, Settled};
+use crate::note::Note;
 use std::sync::mpsc::SyncSender;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How long the writer lets notes gather: the longest that a note waits for the file on a machine that is not busy.
 const COLLECT: Duration = Duration::from_millis(50);
-
-/// A finished event, and what became of it.
-pub(crate) type Note = (Record, Settled);
 
 /// Notes that wait, at most `notes_max` of them.
 pub(crate) struct Queue {

@@ -7,11 +7,11 @@
 
 use crate::line::{EventLine, Outcome};
 use crate::mask;
+use crate::note::{event_line, size};
 use crate::read::Recorded;
 use crate::replay::{Comparison, Options, Running};
 use crate::report::Difference;
 use crate::rerun::World;
-use crate::writer::{event_line, size};
 use plugboard_calls::contract::CallKey;
 use plugboard_calls::logic::Logic;
 use plugboard_calls::record::{Record, Settled};

@@ -112,7 +112,7 @@ pub(super) fn summary(actor: &Actor, now: Time) -> CallSummary {
     CallSummary {
         domain: actor.tenant.domain.clone(),
         key: actor.key.clone(),
-        version: actor.logic.version_id(),
+        version: actor.logic.version_id().to_string(),
         since: actor.since,
         ended: over.then_some(now),
         ended_by_host,

@@ -58,7 +58,7 @@ impl Logic for Observed {
         self.logic.description()
     }
 
-    fn version_id(&self) -> String {
+    fn version_id(&self) -> Arc<str> {
         self.logic.version_id()
     }
 

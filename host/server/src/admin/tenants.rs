@@ -50,7 +50,7 @@ impl Admin {
             Ok(asked) => asked,
             Err(wrong) => return error(StatusCode::BAD_REQUEST, &wrong),
         };
-        let component = match read_body(request, COMPONENT_BYTES_MAX, UPLOAD_TIMEOUT).await {
+        let component = match read_body(request.into_body(), COMPONENT_BYTES_MAX, UPLOAD_TIMEOUT).await {
             Ok(component) => component,
             Err(problem) => return error(problem.status(), &problem.to_string()),
         };

@@ -108,7 +108,7 @@ pub async fn answer_for(
 ) -> Answered {
     let (parts, body) = request.into_parts();
     let bytes_max = tenant.body_bytes_max.unwrap_or(limits.body_bytes_max);
-    let body = read_body(Request::from_parts(parts.clone(), body), bytes_max, limits.body_timeout).await;
+    let body = read_body(body, bytes_max, limits.body_timeout).await;
     let body = match body {
         Ok(body) => body,
         Err(error) => {

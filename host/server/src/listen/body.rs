@@ -1,6 +1,5 @@
 //! The body of a request, whole, within its bounds of size and time.
 
-use http::Request;
 use http_body_util::{BodyExt as _, Limited};
 use hyper::body::{Body as _, Incoming};
 use std::time::Duration;
@@ -34,8 +33,7 @@ impl BodyError {
 ///
 /// # Errors
 /// When it is larger, slower, or incomplete. What says beforehand that it is larger is not read at all.
-pub async fn read_body(request: Request<Incoming>, bytes_max: usize, time: Duration) -> Result<Vec<u8>, BodyError> {
-    let body = request.into_body();
+pub async fn read_body(body: Incoming, bytes_max: usize, time: Duration) -> Result<Vec<u8>, BodyError> {
     if body.size_hint().lower() > u64::try_from(bytes_max).unwrap_or(u64::MAX) {
         return Err(BodyError::TooLarge(bytes_max));
     }

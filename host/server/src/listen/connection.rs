@@ -97,9 +97,18 @@ async fn serve_http<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
         }
         let deadline = [activity.deadline(), closing].into_iter().flatten().min();
         let Some(deadline) = deadline else { return Poll::Pending };
-        wake.as_mut().reset(deadline);
-        if wake.as_mut().poll(cx).is_pending() {
-            return Poll::Pending;
+        // The deadline moves away with every request: as a rule the timer is set anew only when it is up.
+        if deadline < wake.deadline() {
+            wake.as_mut().reset(deadline);
+        }
+        loop {
+            if wake.as_mut().poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+            if deadline <= wake.deadline() {
+                break;
+            }
+            wake.as_mut().reset(deadline);
         }
         settings.counters.cut_off.fetch_add(1, Ordering::Relaxed);
         tracing::debug!(%source, "a client was too slow or asked nothing: its connection is closed");
@@ -113,9 +122,8 @@ fn builder(settings: &Settings, by_frames: bool) -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
     builder
         .http1()
-        .timer(TokioTimer::new())
-        // It counts idle time between requests too; `Activity` keeps the shorter bound of the header itself.
-        .header_read_timeout(limits.idle_timeout.max(limits.header_timeout))
+        // `Activity` keeps the bounds of the header and of idle time.
+        .header_read_timeout(None)
         .max_buf_size(limits.header_bytes_max)
         .max_headers(HEADERS_MAX);
     builder

@@ -70,6 +70,9 @@ impl Users {
     /// The user part of an address in this domain: `user@domain` or `sip:user@domain`. An address with a port is
     /// another one.
     fn local_part(&self, address: &str) -> Option<String> {
+        if !self.may_be_here(address) {
+            return None;
+        }
         let has_scheme = |scheme: &str| address.get(..scheme.len()).is_some_and(|s| s.eq_ignore_ascii_case(scheme));
         let text =
             if has_scheme("sip:") || has_scheme("sips:") { address.to_owned() } else { format!("sip:{address}") };
@@ -78,6 +81,17 @@ impl Users {
             return None;
         }
         Some(unescape(&uri.user?))
+    }
+
+    /// False for nearly all addresses of other domains, without a closer look. An IPv6 address can be written in many
+    /// ways.
+    fn may_be_here(&self, address: &str) -> bool {
+        let domain = self.domain.as_str();
+        let is_here = |(at, _): (usize, &str)| {
+            let host = address.get(at + 1..at + 1 + domain.len());
+            host.is_some_and(|host| host.eq_ignore_ascii_case(domain))
+        };
+        domain.starts_with('[') || address.rmatch_indices('@').any(is_here)
     }
 }
 

@@ -12,31 +12,36 @@ import signal
 import sys
 import time
 
-from kit import plot, profile, runs, table
+from kit import aims, plot, profile, runs, table, versions
 from kit.phones import MODES
 from kit.servers import Kamailio, Plugboard
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 
+# What the program has built in.
+CONTROLLER = os.path.join(ROOT, "target/guests/controller.wasm")
+
+
 def arguments():
     parser = argparse.ArgumentParser(prog="./just bench", description=__doc__.split("\n")[0])
     parser.add_argument("--binary", default=os.path.join(ROOT, "target/release/plugboard"), help="the plugboard to measure")
-    parser.add_argument("--controller", help="call logic to use in place of the built-in one")
+    parser.add_argument("--controller", help="call logic to use in place of the built-in ones")
     parser.add_argument("--peer", default="kamailio", metavar="NAME|PATH",
                         help="kamailio, none, or another plugboard to compare with")
     parser.add_argument("--modes", default=",".join(MODES), help=f"of {', '.join(MODES)}")
     parser.add_argument("--rates", default="1000", help="calls a second, one or several")
     parser.add_argument("--repeat", type=int, default=3, help="repetitions of every run at a rate")
     parser.add_argument("--seconds", type=float, default=8, help="length of a run at a rate")
-    parser.add_argument("--held", default="5000", help="calls held, one or several numbers; 0: none")
+    parser.add_argument("--held", default="10000", help="calls held, one or several numbers; 0: none")
     parser.add_argument("--no-stages", action="store_true", help="no share of the time by stage (it needs perf)")
+    parser.add_argument("--no-versions", action="store_true", help="no times of deployments and starts")
     parser.add_argument("--highest", action="store_true", help="searches the highest rate without a failed call")
     parser.add_argument("--long", action="store_true", help="curves over rate and calls held, and the highest rate")
     parser.add_argument("--out", default=os.path.join(ROOT, "target/bench"), help="where results and logs go")
     options = parser.parse_args()
     if options.long:
-        options.rates, options.held, options.highest = "100,300,1000,2000", "5000,20000,50000", True
+        options.rates, options.held, options.highest = "100,300,1000,2000", "5000,10000,20000,50000", True
     options.modes = options.modes.split(",")
     if unknown := set(options.modes) - set(MODES):
         parser.error(f"--modes: {', '.join(unknown)}?")
@@ -67,7 +72,8 @@ def main():
         peer, peer_modes, peer_name = Kamailio, ["refer_bye"], "kamailio"
     elif options.peer != "none":
         peer_name = "before"
-        peer, peer_modes = (lambda folder: Plugboard(folder, options.peer, peer_name)), options.modes
+        peer = lambda folder: Plugboard(folder, options.peer, peer_name, options.controller)
+        peer_modes = options.modes
     else:
         peer_name = "none"
     results = []
@@ -93,6 +99,9 @@ def main():
             runs.at_rate(plugboard, mode, options.rates[-1] if len(options.rates) == 1 else 1000, options.seconds, out, aside=aside)
             results.append({"kind": "stages", "server": "plugboard", "mode": mode, "percent": profile.shares(data)})
             os.remove(data)
+    if not options.no_versions:
+        say("  deployments and starts")
+        results.append(versions.measured(plugboard, options.controller or CONTROLLER, out))
     if options.highest:
         for start, mode in [(peer, mode) for mode in peer_modes] + [(plugboard, mode) for mode in options.modes]:
             results.append(runs.highest_rate(start, mode, out, say=say))
@@ -109,7 +118,10 @@ def report(results, peer_name, out):
     table.print_rates(summaries)
     table.print_held(results)
     table.print_highest(results)
+    table.print_versions(results)
     table.print_stages(results)
+    if peer_name == "kamailio":
+        aims.print_aims(results, summaries)
     if picture := plot.svg(results):
         with open(os.path.join(out, "curves.svg"), "w") as f:
             f.write(picture)

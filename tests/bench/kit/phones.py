@@ -86,27 +86,34 @@ class Phones:
                 process.wait()
         self.processes = []
 
-    def last_message_times(self):
-        """Of each call by its number: when its last set-up message came to a phone, in seconds since the epoch."""
-        last, seen = {}, {}
+    def times(self):
+        """Of each call by its number, in seconds since the epoch: when its first INVITE came to a phone, and when its
+        last set-up message did."""
+        first, last, seen = {}, {}, {}
         for leg in self.legs:
             with open(self.path(leg, "times")) as f:
                 for words in map(str.split, f):
-                    if len(words) == 4 and words[0].isdigit():
+                    if len(words) == 5 and words[4] == "invite":
+                        first.setdefault(int(words[0]), float(words[3]))
+                    elif len(words) == 4 and words[0].isdigit():
                         number = int(words[0])
                         last[number] = max(last.get(number, 0.0), float(words[3]))
                         seen[number] = seen.get(number, 0) + 1
-        return {number: at for number, at in last.items() if seen[number] == len(self.legs)}
+        return first, {number: at for number, at in last.items() if seen[number] == len(self.legs)}
 
 
-def setup_ms(phones, driven):
-    """Milliseconds from the first byte of the POST to the last set-up message; `driven`: the driver's records."""
-    last = phones.last_message_times()
-    took = []
+def latencies(phones, driven):
+    """Milliseconds from the first byte of the POST to the first INVITE, and to the last set-up message; `driven`: the
+    driver's records."""
+    sent = {}
     with open(driven) as f:
-        for line in f:
-            number, _, sent, _, _ = line.split(",")
-            if int(number) in last and float(sent):
-                took.append(1000 * (last[int(number)] - float(sent)))
-    took.sort()
-    return {"p50": round(percentile(took, 50), 2), "p99": round(percentile(took, 99), 2)} if took else None
+        for words in (line.split(",") for line in f):
+            if float(words[2]):
+                sent[int(words[0])] = float(words[2])
+
+    def spread(times):
+        took = sorted(1000 * (at - sent[number]) for number, at in times.items() if number in sent)
+        return {"p50": round(percentile(took, 50), 2), "p99": round(percentile(took, 99), 2)} if took else None
+
+    first, last = phones.times()
+    return {"invite_ms": spread(first), "setup_ms": spread(last)}

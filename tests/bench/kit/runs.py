@@ -7,7 +7,7 @@ import tempfile
 import time
 
 from . import proc
-from .phones import MODES, Phones, setup_ms
+from .phones import MODES, Phones, latencies
 
 DRIVER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "drive.py")
 WARM_CALLS = 200
@@ -72,12 +72,11 @@ def at_rate(start, mode, rate, seconds, out, hold_ms=1000, drain_s=DRAIN_S, asid
         "user_ms_per_call": round(used["user_ms"] / done, 4) if done and alive else None,
         "cpu_ms_per_message": round(cpu_ms / done / MODES[mode][1], 5) if done and alive else None,
         "http_ms": driver["http_ms"], "late_ms": driver["late_ms"],
-        "setup_ms": setup_ms(phones, os.path.join(folder, "driven.csv")) if drain_s == DRAIN_S else None,
         "retransmissions": sum(leg["retransmissions"] for leg in phones.counts()),
         # Of the whole machine: how busy it was, and what the hypervisor took.
         "machine_busy_percent": round(used["machine_ms"] / (10 * used["time"] * os.cpu_count()), 1),
         "steal_percent": round(used["steal_ms"] / (10 * used["time"] * os.cpu_count()), 1),
-    }
+    } | (latencies(phones, os.path.join(folder, "driven.csv")) if drain_s == DRAIN_S else {})
 
 
 def held(start, mode, calls, out, rate=400):

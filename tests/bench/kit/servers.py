@@ -1,4 +1,5 @@
 """The servers: each is started fresh for a run, on loopback, with HTTPS and Basic login."""
+import http.client
 import os
 import signal
 import socket
@@ -7,7 +8,7 @@ import time
 
 from .phones import HOST, PORTS
 
-SIP_PORT, HTTP_PORT = 25060, 26666
+SIP_PORT, HTTP_PORT, ADMIN_PORT = 25060, 26666, 26668
 USERS = 1000
 FOLDER = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
@@ -25,7 +26,8 @@ class Server:
             if self.process.poll() is not None or time.time() > until:
                 self.stop()
                 raise SystemExit(f"bench: {self.label} did not start; see {folder}/server.log")
-            time.sleep(0.05)
+            time.sleep(0.002)
+        self.ready_at = time.monotonic()
 
     @property
     def pid(self):
@@ -64,6 +66,16 @@ class Plugboard(Server):
         self.binary, self.label, self.controller = binary, label, controller
         super().__init__(folder)
 
+    def is_open(self):
+        admin = http.client.HTTPConnection(HOST, ADMIN_PORT, timeout=1)
+        try:
+            admin.request("GET", "/readyz")
+            return admin.getresponse().status == 200
+        except OSError:
+            return False
+        finally:
+            admin.close()
+
     @staticmethod
     def scenario(mode):
         """What the phones play. Plugboard's controller follows the NOTIFYs, so the phone is the one to hang up early."""
@@ -77,7 +89,7 @@ class Plugboard(Server):
 drain_timeout_seconds = 1
 [http]
 https = "{HOST}:{HTTP_PORT}"
-admin = "{HOST}:{HTTP_PORT + 2}"
+admin = "{HOST}:{ADMIN_PORT}"
 [sip]
 udp = "{HOST}:{SIP_PORT}"
 [tenants."example.com"]

@@ -37,7 +37,7 @@ def rates(results, peer):
     for run in runs:
         groups.setdefault((run["server"], run["mode"], run["rate"]), []).append(run)
     for (server, mode, rate), group in groups.items():
-        part = lambda name, key: median([(run[name] or {}).get(key) for run in group])
+        part = lambda name, key: median([(run.get(name) or {}).get(key) for run in group])
         yield {
             "server": server, "mode": mode, "rate": rate, "runs": len(group),
             "asked": sum(run["asked"] for run in group), "completed": sum(run["completed"] for run in group),
@@ -47,17 +47,18 @@ def rates(results, peer):
             "ratio_per_message": median([beside(run, "cpu_ms_per_message") for run in group])
             if server != peer else 1.0,
             "http_p50": part("http_ms", "p50"), "http_p99": part("http_ms", "p99"),
+            "invite_p50": part("invite_ms", "p50"), "invite_p99": part("invite_ms", "p99"),
             "setup_p50": part("setup_ms", "p50"), "setup_p99": part("setup_ms", "p99"),
         }
 
 
 def print_rates(summaries):
     head = ["server, flow", "calls/s", "asked", "completed", "failed", "CPU ms/call", "ratio", "per message",
-            "HTTP p50", "p99", "set-up p50", "p99 ms"]
+            "HTTP p50", "p99", "INVITE p50", "p99", "set-up p50", "p99 ms"]
     print_table(head, [[
         f"{s['server']}, {MODES[s['mode']][2]}", str(s["rate"]), str(s["asked"]), str(s["completed"]),
         str(s["failed"]), show(s["cpu_ms_per_call"], 3), show(s["ratio_per_call"]), show(s["ratio_per_message"]),
-        show(s["http_p50"]), show(s["http_p99"]), show(s["setup_p50"]), show(s["setup_p99"]),
+        show(s["http_p50"]), show(s["http_p99"]), show(s["invite_p50"]), show(s["invite_p99"]), show(s["setup_p50"]), show(s["setup_p99"]),
     ] for s in summaries])
 
 
@@ -77,6 +78,16 @@ def print_highest(results):
         print()
         print_table(["highest rate without a failed call", "calls/s", "not clean at"], [[
             f"{run['server']}, {MODES[run['mode']][2]}", str(run["rate"]), str(run["not_clean"])] for run in runs])
+
+
+def print_versions(results):
+    runs = [run for run in results if run["kind"] == "versions"]
+    if runs:
+        print()
+        print_table(["deployments and starts, ms", "component KiB", "deploy to first call, cold", "cached",
+                     "start to ready, cached"], [[
+            run["server"], str(run["component_kib"]), run["deploy_cold_ms"], run["deploy_cached_ms"], run["ready_ms"],
+        ] for run in runs])
 
 
 def print_stages(results):

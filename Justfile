@@ -71,7 +71,7 @@ bench-neighbours PAIRS="5": build
 
 # Installs sipp, Kamailio and baresip (Debian packages) when they are missing.
 [private]
-peers: (debian "sipp:sip-tester" "kamailio:kamailio" "/usr/lib/*/kamailio/modules/tls.so:kamailio-tls-modules" "baresip:baresip-core" "curl:curl")
+peers: (debian "sipp:sip-tester" "kamailio:kamailio" "/usr/lib/*/kamailio/modules/tls.so:kamailio-tls-modules" "/usr/lib/*/kamailio/modules/websocket.so:kamailio-websocket-modules" "baresip:baresip-core" "curl:curl")
 
 # What the bench wants besides. It does without perf, but then it cannot tell the share of each stage.
 [private]

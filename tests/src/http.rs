@@ -47,18 +47,13 @@ pub struct Connection {
     certificate: Vec<u8>,
 }
 
-trait Stream: Read + Write {}
+pub(crate) trait Stream: Read + Write {}
 impl<T: Read + Write> Stream for T {}
 
 impl Connection {
     /// Connects with TLS and believes any certificate.
     pub fn https(address: SocketAddr) -> io::Result<Self> {
-        let tls = ClientConnection::new(tls_config(), ServerName::IpAddress(address.ip().into()))
-            .map_err(io::Error::other)?;
-        let mut stream = StreamOwned::new(tls, connect(address)?);
-        while stream.conn.is_handshaking() {
-            stream.conn.complete_io(&mut stream.sock)?;
-        }
+        let stream = secured(connect(address)?)?;
         let certificate = stream.conn.peer_certificates().and_then(|chain| chain.first());
         let certificate = certificate.map(|certificate| certificate.to_vec()).unwrap_or_default();
         Ok(Self { stream: BufReader::new(Box::new(stream)), host: address.to_string(), certificate })
@@ -144,9 +139,27 @@ impl Connection {
 
 fn connect(address: SocketAddr) -> io::Result<TcpStream> {
     let stream = TcpStream::connect_timeout(&address, Duration::from_secs(5))?;
-    stream.set_read_timeout(Some(Duration::from_secs(40)))?;
-    stream.set_nodelay(true)?;
+    patient(&stream)?;
     Ok(stream)
+}
+
+/// How long something is waited for on a connection.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(40);
+
+/// Bounds how long a connection is waited for.
+pub(crate) fn patient(stream: &TcpStream) -> io::Result<()> {
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_nodelay(true)
+}
+
+/// TLS on a connection, with whoever answers.
+pub(crate) fn secured(mut stream: TcpStream) -> io::Result<StreamOwned<ClientConnection, TcpStream>> {
+    let name = ServerName::IpAddress(stream.peer_addr()?.ip().into());
+    let mut tls = ClientConnection::new(tls_config(), name).map_err(io::Error::other)?;
+    while tls.is_handshaking() {
+        tls.complete_io(&mut stream)?;
+    }
+    Ok(StreamOwned::new(tls, stream))
 }
 
 fn tls_config() -> Arc<ClientConfig> {

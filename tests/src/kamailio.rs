@@ -18,6 +18,10 @@ pub enum By {
     Tcp,
     /// With a certificate of its own, in the file `tls.pem` of the place.
     Tls,
+    /// By the socket that phones in browsers use.
+    Ws,
+    /// The same with that certificate.
+    Wss,
 }
 
 impl By {
@@ -27,7 +31,13 @@ impl By {
             Self::Udp => "udp",
             Self::Tcp => "tcp",
             Self::Tls => "tls",
+            Self::Ws => "ws",
+            Self::Wss => "wss",
         }
+    }
+
+    fn is_secure(self) -> bool {
+        matches!(self, Self::Tls | Self::Wss)
     }
 }
 
@@ -66,13 +76,17 @@ impl Kamailio {
         command.arg("-f").arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("kamailio/kamailio.cfg"));
         command.args(["-DD", "-E", "-m", "32", "-M", "8", "-l", &format!("udp:{address}")]);
         if by != By::Udp {
-            command.args(["-A", "WITH_TCP", "-l", &format!("{}:{near}", by.name())]);
+            let under = if by.is_secure() { "tls" } else { "tcp" };
+            command.args(["-A", "WITH_TCP", "-l", &format!("{under}:{near}")]);
         }
-        if by == By::Tls {
+        if matches!(by, By::Ws | By::Wss) {
+            command.args(["-A", "WITH_WS"]);
+        }
+        if by.is_secure() {
             let pair = rcgen::generate_simple_self_signed(vec![near.ip().to_string()]).expect("made");
             place.write("tls.pem", pair.cert.pem());
             place.write("tls.key", pair.signing_key.serialize_pem());
-            // The modules of Debian for TLS come in a package of their own.
+            // The modules of Debian for TLS and for WebSocket come in packages of their own.
             let folder = place.folder().display();
             command.args(["-A", "WITH_TLS", &format!("--subst=!TLS_FOLDER!{folder}!g")]);
         }
@@ -82,7 +96,7 @@ impl Kamailio {
         command.arg("-Y").arg(place.folder()).arg("-w").arg(place.folder());
         let mut running = Running::start(command, &log);
         until("kamailio to open its ports", SOON, || {
-            let hint = "on Debian: apt-get install kamailio kamailio-tls-modules";
+            let hint = "on Debian: apt-get install kamailio kamailio-tls-modules kamailio-websocket-modules";
             assert!(running.ended().is_none(), "kamailio does not start ({hint}):\n{}", tail(&log, 30));
             let is_near = by == By::Udp || tcp_port_is_open(near);
             (udp_port_is_open(address) && is_near).then_some(())
@@ -95,6 +109,11 @@ impl Kamailio {
         self.address
     }
 
+    /// Where phones in browsers find it, when Plugboard comes by WebSocket, too.
+    pub fn web_address(&self) -> SocketAddr {
+        self.near
+    }
+
     /// A tenant whose SIP goes through it.
     pub fn domain(&self) -> Domain {
         let proxy = format!("\"sip:{};transport={};lr\"", self.near, self.by.name());
@@ -103,10 +122,8 @@ impl Kamailio {
 
     /// What a configuration of Plugboard says in `[sip]` to trust it.
     pub fn sip(&self, place: &Place) -> String {
-        match self.by {
-            By::Tls => format!("ca = {:?}", place.folder().join("tls.pem").display().to_string()),
-            _ => String::new(),
-        }
+        let ca = || format!("ca = {:?}", place.folder().join("tls.pem").display().to_string());
+        if self.by.is_secure() { ca() } else { String::new() }
     }
 
     /// Registers a user of its table, to be called at `contact`.

@@ -10,6 +10,7 @@
 
 pub mod baresip;
 pub mod busy;
+pub mod by_hand;
 pub mod curl;
 pub mod deploys;
 pub mod http;

@@ -140,6 +140,22 @@ impl Phone {
         until(&format!("{text:?} at {}", self.name), SOON, || self.messages().contains(text).then_some(()));
     }
 
+    /// The dialog of its call with Plugboard, as a Replaces that is sent to Plugboard names it (RFC 3891 §6.1).
+    ///
+    /// # Panics
+    /// When it has not been called, or has not answered.
+    pub fn replaces(&self) -> String {
+        let messages = self.messages();
+        let after = |mark: &str| {
+            let found = messages.split_once(mark).and_then(|(_, rest)| rest.split([';', '\r', '\n']).next());
+            found.unwrap_or_else(|| panic!("no {mark:?} at {}:\n{messages}", self.name)).trim().to_owned()
+        };
+        let from = after("\nFrom: ");
+        let ours = after(&format!("{from};tag="));
+        let theirs = format!("phone-{}", after(";tag=phone-"));
+        format!("{};to-tag={ours};from-tag={theirs}", after("\nCall-ID: "))
+    }
+
     /// Waits for the end of the scenario.
     ///
     /// # Panics

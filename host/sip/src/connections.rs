@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use foldhash::fast::FixedState;
 
 use crate::host::Host;
-use crate::transport::Destination;
+use crate::transport::{Destination, Transport};
 
 /// Connections that peers made, at once, in number.
 pub const ACCEPTED_MAX: usize = 4_096;
@@ -144,11 +144,14 @@ impl<L> Connections<L> {
     }
 
     /// The connection that leads there; the newest, when there are several. `domain` is who the peer must have proven
-    /// to be, for a request over TLS.
+    /// to be, for a request over TLS. A phone in a browser has no certificate and cannot be connected to (RFC 7118 §5):
+    /// when it is meant by its address, the connection that it made from there will do.
     pub fn find(&self, path: Destination, domain: Option<&Host>) -> Option<ConnectionId> {
+        let is_browser =
+            || path.transport == Transport::Wss && domain.and_then(Host::address) == Some(path.remote.ip());
         let suits = |id: &&ConnectionId| match self.entries.get(*id).map(|entry| &entry.origin) {
             Some(Origin::Opened(proven)) => domain.is_none() || proven.as_ref() == domain,
-            Some(Origin::Accepted) => domain.is_none(),
+            Some(Origin::Accepted) => domain.is_none() || is_browser(),
             None => false,
         };
         self.by_path.get(&path)?.iter().rev().find(suits).copied()
@@ -200,7 +203,6 @@ impl<L> Connections<L> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::transport::Transport;
 
     fn table(accepted: usize, per_source: usize, opened: usize) -> Connections<&'static str> {
         Connections::new(ConnectionLimits { accepted, per_source, opened, queued_bytes: 100 })
@@ -241,6 +243,17 @@ mod tests {
         assert_eq!(table.find(peer, Some(&host("b.example"))), None);
         table.remove(a);
         assert_eq!(table.find(peer, None), Some(inbound), "a response goes back the way the request came");
+    }
+
+    #[test]
+    fn a_phone_in_a_browser_is_meant_by_its_address() {
+        let mut table = table(9, 9, 9);
+        let phone = path(Transport::Wss, "192.0.2.1:40000");
+        let inbound = table.add(phone, Origin::Accepted, "in").expect("room");
+        assert_eq!(table.find(phone, Some(&host("192.0.2.1"))), Some(inbound));
+        for other in ["192.0.2.2", "a.example"] {
+            assert_eq!(table.find(phone, Some(&host(other))), None, "{other}");
+        }
     }
 
     #[test]

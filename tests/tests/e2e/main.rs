@@ -18,12 +18,14 @@ mod outside;
 mod refer;
 mod referral;
 mod reload;
+mod replaces;
 mod seed;
 mod swap;
 mod tcp;
 mod tenants;
 mod versions;
 mod watch;
+mod web_socket;
 
 use std::net::SocketAddr;
 use std::time::Duration;

@@ -301,6 +301,9 @@ impl<C: Controller> Kit<C> {
             headers: with_type(&[("Replaces", "a;to-tag=b;from-tag=c"), ("Require", "replaces")], body),
             body: body.to_vec(),
         }));
+        if let Some(call) = self.calls.get_mut(&self.current) {
+            call.world.refuse_ignored(transaction);
+        }
         (leg, transaction)
     }
 

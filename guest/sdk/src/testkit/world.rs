@@ -142,6 +142,17 @@ impl World {
         leg
     }
 
+    /// What the host does about an INVITE that was to open a leg and whose event has left it without any response.
+    pub fn refuse_ignored(&mut self, transaction: u32) {
+        let Some(received) = self.received.get_mut(&transaction).filter(|received| received.answered.is_none()) else {
+            return;
+        };
+        received.answered = Some(488);
+        if let Some(leg) = self.legs.get_mut(&received.leg) {
+            leg.state = LegState::Over;
+        }
+    }
+
     /// Whether an INVITE opened its leg, in contrast to a re-INVITE.
     pub fn opens(&self, transaction: u32) -> bool {
         self.legs.values().any(|leg| leg.transaction == transaction)

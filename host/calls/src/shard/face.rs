@@ -96,19 +96,26 @@ pub struct Way {
 
 impl Way {
     /// The next hop of a request inside the dialog, by the transport of this way when it leads there and the URI asks
-    /// for none: many phones leave it out of their Contact. A phone behind WebSocket has a Contact that names no place
+    /// for no other: many phones leave it out of their Contact, and proxies say `ws` for WebSocket over TLS, too, because
+    /// RFC 7118 §5 has no other word. A phone behind WebSocket has a Contact that names no place
     /// at all (RFC 7118): it is reached by the connection that the dialog came by, and no other.
     pub fn along(&self, next_hop: NextHop) -> NextHop {
         let nowhere = self.destination.transport.is_web_socket() && is_invalid(&next_hop.host);
-        let same =
-            next_hop.transport.is_none() && !next_hop.secure && next_hop != self.next_hop && self.leads_to(&next_hop);
+        let fits = match next_hop.transport {
+            None => true,
+            Some(asked) => asked == Transport::Ws && self.destination.transport == Transport::Wss,
+        };
+        let same = fits && !next_hop.secure && next_hop != self.next_hop && self.leads_to(&next_hop);
         if !nowhere && !same {
             return next_hop;
         }
         let Destination { transport, remote, .. } = self.destination;
-        let host = if nowhere { Host::from(remote.ip()) } else { next_hop.host };
+        let address = || Host::from(remote.ip());
+        let host = if nowhere { address() } else { next_hop.host };
+        // Who called us from nowhere is the other end of its connection.
+        let domain = if is_invalid(&self.next_hop.domain) { address() } else { self.next_hop.domain.clone() };
         let (transport, port) = (Some(transport), Some(remote.port()));
-        NextHop { secure: next_hop.secure, transport, domain: self.next_hop.domain.clone(), host, port }
+        NextHop { secure: next_hop.secure, transport, domain, host, port }
     }
 
     /// Whether a next hop whose URI asks for no transport is the one of this way. Its port may be the default of
@@ -178,6 +185,9 @@ mod tests {
         let way = way("sip:p.example;transport=wss", Transport::Wss, "192.0.2.1:443");
         assert_eq!(along(&way, "sip:a@df7jal23ls0d.Invalid;transport=ws"), "WSS 192.0.2.1:443 p.example");
         assert_eq!(along(&way, "sip:a@q.example;transport=ws"), "WS q.example:0 q.example");
+        assert_eq!(along(&way, "sip:192.0.2.1:443;transport=ws;lr"), "WSS 192.0.2.1:443 p.example");
+        let caller = self::way("sip:a@df7jal23ls0d.invalid;transport=ws", Transport::Wss, "192.0.2.7:40000");
+        assert_eq!(along(&caller, "sip:a@df7jal23ls0d.invalid;transport=ws"), "WSS 192.0.2.7:40000 192.0.2.7");
         let way = self::way("sip:p.example;transport=tcp", Transport::Tcp, "192.0.2.1:5060");
         assert_eq!(along(&way, "sip:a@x.invalid;transport=ws"), "WS x.invalid:0 x.invalid");
     }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::desk::Desk;
 use crate::join::JOIN_MS;
 use crate::record::Record;
-use crate::referral::Referral;
+use crate::referral::{Hearing, Referral};
 use crate::transfer::{Around, Order, Transfer, Transferring};
 
 /// A transfer under way.
@@ -66,13 +66,13 @@ impl Moving {
         record: &mut Record,
         order: Order,
         request: &IncomingRequest,
-        silent: bool,
+        hearing: Hearing,
         staying: u32,
     ) -> Result<Self, StageError> {
         let lasts_ms = u64::from(order.ring_seconds) * 1000 + JOIN_MS;
         let mut moving = Self::start(desk, record, order, request.leg.value, staying)?;
         moving.parties.referred = true;
-        moving.parties.referral = Referral::accept(desk, request, silent, lasts_ms);
+        moving.parties.referral = Referral::accept(desk, request, hearing, lasts_ms);
         Ok(moving)
     }
 
@@ -95,8 +95,10 @@ impl Moving {
             return Moved::On(self);
         }
         let rings = response.method == "INVITE" && (101..200).contains(&response.status);
-        if let (Some(referral), true) = (&self.parties.referral, rings && self.target() == Some(response.leg.value)) {
-            referral.progress(desk, &Status::with_reason(response.status, &response.reason));
+        if rings && self.target() == Some(response.leg.value) {
+            let status = Status::with_reason(response.status, &response.reason);
+            let referral = self.parties.referral.take();
+            self.parties.referral = referral.and_then(|referral| referral.progress(desk, status));
         }
         let around = self.parties.around(blocked);
         let transferring = self.step.response(desk, record, response, around);
@@ -118,6 +120,16 @@ impl Moving {
     pub fn retry(self, desk: &mut Desk<'_>, record: &mut Record, blocked: bool) -> Moved {
         let transferring = self.step.retry(desk, record, self.parties.around(blocked));
         self.parties.after(desk, record, transferring)
+    }
+
+    /// A SUBSCRIBE of the phone that asked for it (RFC 6665 §4.2.1). Whether it is about the subscription of its REFER.
+    pub fn subscribe(&mut self, desk: &mut Desk<'_>, request: &IncomingRequest) -> bool {
+        let is_meant = self.parties.referral.as_ref().is_some_and(|referral| referral.is_meant(request));
+        if is_meant {
+            let referral = self.parties.referral.take();
+            self.parties.referral = referral.and_then(|referral| referral.renew(desk, request));
+        }
+        is_meant
     }
 
     /// Whether this leg may hang up without ending the call. Many phones do so once they were told that their REFER

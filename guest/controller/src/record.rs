@@ -79,6 +79,8 @@ pub(crate) struct Leg {
     pub session: Session,
     /// It takes UPDATE (RFC 3311).
     pub takes_updates: bool,
+    /// It has sent a REFER.
+    pub has_referred: bool,
 }
 
 /// Whom a leg goes to.
@@ -218,6 +220,7 @@ impl Record {
             status: None,
             session,
             takes_updates: false,
+            has_referred: false,
         });
     }
 
@@ -226,7 +229,17 @@ impl Record {
         let role = self.leg(replaced).map_or(Role::Target, |leg| leg.role);
         let (state, session) = (LegState::Ringing, Session::default());
         let call_id = String::new();
-        self.legs.push(Leg { id, role, party, call_id, state, status: None, session, takes_updates: false });
+        self.legs.push(Leg {
+            id,
+            role,
+            party,
+            call_id,
+            state,
+            status: None,
+            session,
+            takes_updates: false,
+            has_referred: false,
+        });
     }
 
     /// Notes a response: its line, and what it means for its leg.

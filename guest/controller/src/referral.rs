@@ -14,8 +14,16 @@ use crate::record::{Party, Record};
 pub(crate) struct Referred {
     pub target: Party,
     pub introduction: Introduction,
-    /// The phone wants to hear nothing of how it goes (RFC 4488).
-    pub silent: bool,
+    pub hearing: Hearing,
+}
+
+/// What the phone hears of how its REFER goes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Hearing {
+    /// Nothing (RFC 4488).
+    silent: bool,
+    /// Which REFER it is about: not for the first one of a dialog, which needs no `id` (RFC 3515 §2.4.6).
+    named: bool,
 }
 
 /// How the target of a transfer learns what the INVITE is about.
@@ -31,7 +39,12 @@ pub(crate) struct Introduction {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Referral {
     leg: u32,
+    /// The transaction of the REFER, which is its `id`; on the wire the host makes its CSeq number of it.
+    refer: u32,
+    named: bool,
     expires_ms: u64,
+    /// What it was told last.
+    told: Status,
 }
 
 /// A REFER that is not carried out, and what its phone is told.
@@ -46,7 +59,9 @@ pub(crate) struct Refusal {
 /// The setting `phone_transfer` says where to: `deny` nowhere, `allow` (the default) to users of the tenant, and
 /// elsewhere when the call was placed with isForwardingAllowed, `any` anywhere. The reason: the call goes on at the
 /// expense and with the credentials of its agent, and the phone may be anybody's.
-pub(crate) fn read(desk: &mut Desk<'_>, record: &Record, request: &IncomingRequest) -> Result<Referred, Refusal> {
+pub(crate) fn read(desk: &mut Desk<'_>, record: &mut Record, request: &IncomingRequest) -> Result<Referred, Refusal> {
+    let leg = record.leg_mut(request.leg.value);
+    let again = leg.is_some_and(|leg| std::mem::replace(&mut leg.has_referred, true));
     let fields = |name: &'static str| request.headers.iter().filter(move |field| field.name.eq_ignore_ascii_case(name));
     let unknown = fields("Require").flat_map(|field| field.value.split(',')).map(str::trim);
     let unknown: Vec<&str> = unknown.filter(|tag| !tag.is_empty() && !tag.eq_ignore_ascii_case(NO_REFER_SUB)).collect();
@@ -71,7 +86,8 @@ pub(crate) fn read(desk: &mut Desk<'_>, record: &Record, request: &IncomingReque
     let referred_by = headers::find(&request.headers, "Referred-By").map(str::to_string);
     let referred_by = referred_by.or_else(|| Some(format!("<{}>", record.leg(request.leg.value)?.party.uri)));
     let silent = headers::find(&request.headers, REFER_SUB).is_some_and(|value| value.trim().starts_with("false"));
-    Ok(Referred { target, introduction: Introduction { referred_by, replaces }, silent })
+    let hearing = Hearing { silent, named: again };
+    Ok(Referred { target, introduction: Introduction { referred_by, replaces }, hearing })
 }
 
 fn permitted(desk: &mut Desk<'_>, record: &Record, uri: &SipUri<'_>) -> Option<Party> {
@@ -119,39 +135,86 @@ impl Introduction {
 
 impl Referral {
     /// Accepts a REFER; none when its phone wants to hear nothing. `lasts_ms` is how long the transfer may take.
-    pub fn accept(desk: &mut Desk<'_>, request: &IncomingRequest, silent: bool, lasts_ms: u64) -> Option<Self> {
-        let headers = if silent { vec![header(REFER_SUB, "false")] } else { Vec::new() };
+    pub fn accept(desk: &mut Desk<'_>, request: &IncomingRequest, hearing: Hearing, lasts_ms: u64) -> Option<Self> {
+        let headers = if hearing.silent { vec![header(REFER_SUB, "false")] } else { Vec::new() };
         desk.respond(request.transaction.value, &Status::new(202), headers, Vec::new());
-        if silent {
+        if hearing.silent {
             return None;
         }
-        let referral = Self { leg: request.leg.value, expires_ms: desk.now + lasts_ms };
-        referral.progress(desk, &Status::new(100));
+        let (leg, refer) = (request.leg.value, request.transaction.value);
+        let (expires_ms, told) = (desk.now + lasts_ms, Status::new(100));
+        let referral = Self { leg, refer, named: hearing.named, expires_ms, told };
+        referral.notify(desk, referral.active(desk.now)); // RFC 3515 §2.4.4: the first one comes at once
         Some(referral)
     }
 
-    /// Tells how far the transfer is (RFC 3515 §2.4.4: the first NOTIFY comes at once).
-    pub fn progress(&self, desk: &mut Desk<'_>, status: &Status) {
-        let seconds = self.expires_ms.saturating_sub(desk.now).div_ceil(1000).max(1);
-        self.notify(desk, status, format!("active;expires={seconds}"));
+    /// Tells how far the transfer is, unless the phone wanted to hear of it for a shorter time.
+    pub fn progress(mut self, desk: &mut Desk<'_>, status: Status) -> Option<Self> {
+        self.told = status;
+        let over = self.expires_ms <= desk.now;
+        let state = if over { TIMEOUT.to_string() } else { self.active(desk.now) };
+        self.notify(desk, state);
+        (!over).then_some(self)
     }
 
     /// Tells how the transfer ended, which ends the subscription (RFC 3515 §2.4.7).
-    pub fn finish(self, desk: &mut Desk<'_>, status: &Status) {
-        self.notify(desk, status, "terminated;reason=noresource".to_string());
+    pub fn finish(mut self, desk: &mut Desk<'_>, status: &Status) {
+        self.told = status.clone();
+        self.notify(desk, "terminated;reason=noresource".to_string());
     }
 
-    fn notify(&self, desk: &mut Desk<'_>, status: &Status, state: String) {
+    /// Whether a SUBSCRIBE is about this subscription.
+    pub fn is_meant(&self, request: &IncomingRequest) -> bool {
+        let named = |id: Option<&str>| id.map_or(!self.named, |id| id == self.refer.to_string());
+        request.leg.value == self.leg && refer_id(request).is_some_and(named)
+    }
+
+    /// A SUBSCRIBE that asks for more or for less time, or none (RFC 6665 §4.2.1): the phone gets no more than the
+    /// transfer may take, and hears what it has heard before.
+    pub fn renew(mut self, desk: &mut Desk<'_>, request: &IncomingRequest) -> Option<Self> {
+        let transaction = request.transaction.value;
+        let left = self.expires_ms.saturating_sub(desk.now).div_ceil(1000);
+        let wanted = headers::find(&request.headers, "Expires").map(|seconds| seconds.trim().parse::<u64>());
+        let Ok(wanted) = wanted.unwrap_or(Ok(left)) else {
+            desk.answer(transaction, 400);
+            return Some(self);
+        };
+        let seconds = wanted.min(left);
+        desk.respond(transaction, &Status::new(200), vec![header("Expires", seconds.to_string())], Vec::new());
+        self.expires_ms = desk.now + seconds * 1000;
+        let told = self.told.clone();
+        self.progress(desk, told)
+    }
+
+    fn active(&self, now: u64) -> String {
+        format!("active;expires={}", self.expires_ms.saturating_sub(now).div_ceil(1000).max(1))
+    }
+
+    fn notify(&self, desk: &mut Desk<'_>, state: String) {
+        let id = if self.named { format!(";id={}", self.refer) } else { String::new() };
         let headers = vec![
-            header("Event", "refer"),
+            header("Event", format!("refer{id}")),
             header("Subscription-State", state),
             header("Content-Type", "message/sipfrag;version=2.0"),
         ];
-        let body = format!("SIP/2.0 {} {}\r\n", status.code, status.reason());
+        let body = format!("SIP/2.0 {} {}\r\n", self.told.code, self.told.reason());
         // When it is refused the phone is gone, and hears of the transfer by what happens.
         let _ = desk.request(self.leg, "NOTIFY", headers, body.into_bytes());
     }
 }
 
+/// Whether a SUBSCRIBE is about a REFER.
+pub(crate) fn is_about_refer(request: &IncomingRequest) -> bool {
+    refer_id(request).is_some()
+}
+
+/// The `id` that an Event `refer` has, if any; none for another package.
+fn refer_id(request: &IncomingRequest) -> Option<Option<&str>> {
+    let mut parts = headers::find(&request.headers, "Event")?.split(';').map(str::trim);
+    let is_refer = parts.next()?.eq_ignore_ascii_case("refer");
+    is_refer.then(|| parts.find_map(|parameter| parameter.strip_prefix("id=")))
+}
+
+const TIMEOUT: &str = "terminated;reason=timeout";
 const REFER_SUB: &str = "Refer-Sub";
 const NO_REFER_SUB: &str = "norefersub";

@@ -201,7 +201,7 @@ fn headers_for(record: &Record, role: Role, with_body: bool) -> Vec<Header> {
 }
 
 /// The methods that a leg takes.
-pub(crate) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, NOTIFY, REFER, UPDATE, MESSAGE";
+pub(crate) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, NOTIFY, REFER, SUBSCRIBE, UPDATE, MESSAGE";
 
 /// How many redirections of one INVITE are followed.
 pub(crate) const REDIRECTIONS_MAX: usize = 5;

@@ -109,6 +109,11 @@ impl Up {
             "INVITE" => self.invite(desk, record, request, other),
             "UPDATE" if !request.body.is_empty() => self.invite(desk, record, request, other),
             "REFER" => self.refer(desk, record, request, other),
+            "SUBSCRIBE" if referral::is_about_refer(request) => {
+                if !self.transfer.as_mut().is_some_and(|moving| moving.subscribe(desk, request)) {
+                    desk.answer(request.transaction.value, GONE);
+                }
+            }
             _ => self.forwards.forward(desk, record, request, other),
         }
         Next::On(self)
@@ -165,6 +170,7 @@ impl Up {
         }
         let party = Party { uri: wanted.from.uri.clone(), name: wanted.from.display_name.clone() };
         record.begin_replacement(leg, replaced, party);
+        desk.answer(received, 183); // the final response is the other phone's to give, and what gets none is refused
         // What else it says is about the call that it wants to be in, not for the other phone.
         let describes = |field: &&Header| field.name.to_ascii_lowercase().starts_with("content-");
         let request = IncomingRequest {
@@ -268,7 +274,7 @@ impl Up {
         let asked_by = if request.leg.value == self.pair.called { AskedBy::Called } else { AskedBy::Calling };
         let ring_seconds = record.options.ring_seconds;
         let order = Order { target: referred.target, introduction: referred.introduction, asked_by, ring_seconds };
-        let moving = Moving::refer(desk, record, order, request, referred.silent, other);
+        let moving = Moving::refer(desk, record, order, request, referred.hearing, other);
         self.transfer = Some(moving.map_err(|error| match error {
             StageError::Malformed(_) => refused(Status::with_reason(400, "Refer-To cannot be called")),
             _ => refused(Status::new(503)),

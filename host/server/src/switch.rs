@@ -6,6 +6,7 @@
 //! shard is not held while the guest runs. HTTP requests do the same on their own threads, timers on the clock's.
 
 mod aside;
+mod consultation;
 mod drive;
 mod entry;
 mod inspect;

@@ -204,10 +204,18 @@ pub fn unescape(text: &str) -> String {
 
 /// Escapes what the user part of a URI may not hold unescaped (RFC 3261 §25.1 `user`).
 pub fn escape_user(text: &str) -> String {
-    const MARKS: &[u8] = b"-_.!~*'()&=+$,;?/";
+    escape(text, b"-_.!~*'()&=+$,;?/")
+}
+
+/// Escapes what the value of a header field in a URI may not hold unescaped (RFC 3261 §25.1 `hvalue`).
+pub fn escape_header(text: &str) -> String {
+    escape(text, b"-_.!~*'()[]/?:+$")
+}
+
+fn escape(text: &str, marks: &[u8]) -> String {
     let mut out = String::with_capacity(text.len());
     for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || MARKS.contains(&byte) {
+        if byte.is_ascii_alphanumeric() || marks.contains(&byte) {
             out.push(char::from(byte));
         } else {
             out.push_str(&format!("%{byte:02X}"));
@@ -276,6 +284,7 @@ mod tests {
         assert_eq!(unescape("%Z%45%"), "%ZE%");
         assert_eq!(unescape("%C3%BC%ff"), "\u{fc}\u{fffd}");
         assert_eq!(escape_user("a b@c%"), "a%20b%40c%25");
+        assert_eq!(escape_header("a@b;to-tag=1&x"), "a%40b%3Bto-tag%3D1%26x");
         assert_eq!(unescape(&escape_user("J\u{fc}rgen #1")), "J\u{fc}rgen #1");
     }
 }

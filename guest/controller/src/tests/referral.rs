@@ -11,7 +11,7 @@ const TO_CAROL: &str = "<sip:carol@example.com>";
 fn notifies(effects: &[Effect], wanted: u32) -> Vec<(String, String)> {
     let notifies = effects.iter().filter_map(|effect| match effect {
         Effect::Request { leg, method, headers, body, .. } if *leg == wanted && method == "NOTIFY" => {
-            assert_eq!(find(headers, "Event"), Some("refer"));
+            assert!(find(headers, "Event").is_some_and(|event| event.starts_with("refer")));
             assert_eq!(find(headers, "Content-Type"), Some("message/sipfrag;version=2.0"));
             let state = find(headers, "Subscription-State").expect("a state").to_string();
             Some((state, text(body).trim_end().to_string()))
@@ -78,8 +78,87 @@ fn a_target_that_refuses_leaves_the_call_as_it_was() {
     assert_eq!((notifies(&effects, BOB), released(&effects)), (vec![over], vec![]));
     assert_eq!(report(&mut kit)["phase"], "up");
     assert_eq!(kit.legs()[&BOB].state, LegState::Up);
-    let (again, _) = refer(&mut kit, BOB, &[("Refer-To", TO_CAROL)]);
+    let (again, effects) = refer(&mut kit, BOB, &[("Refer-To", TO_CAROL)]);
     assert_eq!(kit.answer_to(again), Some(202), "it can be tried again");
+    assert_eq!(event_of_notify(&effects), format!("refer;id={again}"), "RFC 3515 section 2.4.6");
+}
+
+/// Which subscription a NOTIFY is about.
+fn event_of_notify(effects: &[Effect]) -> String {
+    let (_, headers, _) = requested(effects, "NOTIFY");
+    find(&headers, "Event").expect("an Event").to_string()
+}
+
+#[test]
+fn only_the_refers_after_the_first_have_an_id() {
+    let mut kit = up();
+    let (_, effects) = refer(&mut kit, ALICE, &[("Refer-To", TO_CAROL)]);
+    assert_eq!(event_of_notify(&effects), "refer");
+    let mut kit = up();
+    refer(&mut kit, ALICE, &[("Refer-To", "<tel:1>")]);
+    let (second, effects) = refer(&mut kit, ALICE, &[("Refer-To", TO_CAROL)]);
+    assert_eq!(event_of_notify(&effects), format!("refer;id={second}"), "the first was one, though refused");
+}
+
+/// A SUBSCRIBE about a REFER: its status, its Expires, and what the phone was told.
+fn subscribe(
+    kit: &mut Kit<CallController>,
+    event: &str,
+    expires: &str,
+) -> (u16, Option<String>, Vec<(String, String)>) {
+    kit.take_effects();
+    let subscribe = kit.request(BOB, "SUBSCRIBE", &[("Event", event), ("Expires", expires)], b"");
+    let effects = kit.take_effects();
+    let (status, headers, _) = answered(&effects, subscribe).expect("an answer");
+    (status, find(&headers, "Expires").map(str::to_string), notifies(&effects, BOB))
+}
+
+fn told(state: &str, line: &str) -> Vec<(String, String)> {
+    vec![(state.to_string(), line.to_string())]
+}
+
+#[test]
+fn a_phone_may_ask_for_less_time_and_for_more() {
+    let mut kit = up();
+    assert_eq!(subscribe(&mut kit, "refer", "60").0, 481, "it has referred nobody");
+    let (_, effects) = refer(&mut kit, BOB, &[("Refer-To", TO_CAROL)]);
+    let (_, invite, _) = called(&effects);
+    let trying = "SIP/2.0 100 Trying";
+    let (status, expires, heard) = subscribe(&mut kit, "refer", "60");
+    assert_eq!((status, expires.as_deref(), heard), (200, Some("60"), told("active;expires=60", trying)));
+    let (status, expires, _) = subscribe(&mut kit, "Refer", "9999");
+    assert_eq!((status, expires.as_deref()), (200, Some("60")), "no more than is left");
+    for (event, expires, status) in [("refer;id=7", "60", 481), ("refer", "soon", 400)] {
+        assert_eq!(subscribe(&mut kit, event, expires).0, status);
+    }
+    kit.respond(invite, 180, b"");
+    assert_eq!(notifies(&kit.take_effects(), BOB).len(), 1, "it still hears");
+    kit.advance(60_000);
+    kit.respond(invite, 183, b"");
+    assert_eq!(notifies(&kit.take_effects(), BOB)[0].0, "terminated;reason=timeout");
+    kit.respond(invite, 486, b"");
+    assert!(notifies(&kit.take_effects(), BOB).is_empty());
+}
+
+#[test]
+fn a_phone_that_wants_to_hear_no_more_is_told_once_how_far_it_is() {
+    let mut kit = up();
+    let (_, effects) = refer(&mut kit, BOB, &[("Refer-To", TO_CAROL)]);
+    let (_, invite, _) = called(&effects);
+    kit.respond(invite, 180, b"");
+    let (status, expires, heard) = subscribe(&mut kit, "refer", "0");
+    let last = told("terminated;reason=timeout", "SIP/2.0 180 Ringing");
+    assert_eq!((status, expires.as_deref(), heard), (200, Some("0"), last));
+    assert_eq!(subscribe(&mut kit, "refer", "60").0, 481);
+    kit.respond(invite, 200, &sdp("carol", 1, 8000));
+    let (reinvite, ..) = requested(&kit.take_effects(), "INVITE");
+    kit.respond(reinvite, 200, &sdp("alice", 6, 6000));
+    let effects = kit.take_effects();
+    assert_eq!(
+        (notifies(&effects, BOB), released(&effects)),
+        (vec![], vec![(BOB, String::new())]),
+        "the transfer goes on"
+    );
 }
 
 #[test]

@@ -199,7 +199,7 @@ impl Shard {
         leg: LegId,
         transaction: TransactionId,
         method: String,
-        headers: Vec<Header>,
+        mut headers: Vec<Header>,
         body: Vec<u8>,
         out: &mut Vec<Output>,
     ) {
@@ -207,7 +207,11 @@ impl Shard {
         let usable = actor.leg_mut(leg).filter(|leg| leg.has_dialog());
         let made = usable.zip(Method::parse(&Text::from(&*method)));
         let made = made.and_then(|(leg, method)| {
+            leg.refers.to_peer(&mut headers);
             let (mut request, next_hop) = leg.inside(method, None, headers)?;
+            if request.method == Method::Refer {
+                leg.refers.sent(transaction, leg.local_cseq);
+            }
             request.body = body.into();
             if refreshes_target(&request.method) {
                 leg.session.ask(&mut request); // what refreshes the target refreshes the session (RFC 4028 §7.1)

@@ -4,6 +4,7 @@
 use super::dialog::{Dialog, Path};
 use super::face::Way;
 use super::failover::Road;
+use super::refers::Refers;
 use super::session::Session;
 use crate::contract::{Header, LegId, TransactionId};
 use bytes::Bytes;
@@ -47,8 +48,8 @@ pub(super) struct Leg {
     pub session: Session,
     /// The session description that we sent last and that holds.
     pub description: Option<Bytes>,
-    /// A REFER was accepted and no NOTIFY has ended its subscription: NOTIFYs may come after the BYE (RFC 5057).
-    pub notifies: bool,
+    /// The REFERs in both directions. NOTIFYs of ours may come after the BYE (RFC 5057).
+    pub refers: Refers,
     /// What to say when the leg ends, once it was released.
     pub farewell: Option<Farewell>,
     /// The way that its INVITE went.
@@ -173,7 +174,7 @@ impl Leg {
             forks: Vec::new(),
             session: Session::default(),
             description: None,
-            notifies: false,
+            refers: Refers::default(),
             farewell: None,
             way: None,
             takes_tcp: None,

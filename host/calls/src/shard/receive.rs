@@ -88,7 +88,13 @@ impl Shard {
             return;
         }
         let transaction = actor.new_incoming();
-        let event = request_event(id, transaction, &request);
+        let mut event = request_event(id, transaction, &request);
+        if let (Some(leg), Event::Request { method, headers, .. }) = (actor.leg_mut(id), &mut event) {
+            if request.method == Method::Refer {
+                leg.refers.came(transaction, request.headers.cseq().map(|cseq| cseq.number).unwrap_or_default());
+            }
+            leg.refers.to_guest(method, headers);
+        }
         let origin = Origin::Sip(request.headers.max_forwards().unwrap_or(MaxForwards::DEFAULT));
         let is_refresh = request.method == Method::Update && request.body.is_empty();
         add(&mut actor.owed, Owed { id: transaction, leg: id, server, request, flow });
@@ -263,7 +269,7 @@ impl Shard {
             leg.state = LegState::Over;
         } else if response.status.is_success() {
             match method {
-                Method::Refer => leg.notifies = true,
+                Method::Refer => leg.refers.accepted(sent.id),
                 Method::Update => {
                     leg.described(&sent.request.headers, &sent.request.body);
                     leg.take_2xx(now, response);
@@ -307,7 +313,7 @@ fn admit(actor: &mut Actor, id: LegId, request: &Request, live: bool) -> Result<
         LegState::Up | LegState::Accepted | LegState::Offered => true,
         LegState::Leaving => matches!(request.method, Method::Bye | Method::Notify),
         LegState::Calling | LegState::Challenged | LegState::Cancelled => leg.dialog.is_some(),
-        LegState::Over => live && leg.notifies && request.method == Method::Notify,
+        LegState::Over => live && leg.refers.are_open() && request.method == Method::Notify,
     };
     let same_call = request.headers.get(&HeaderName::CallId) == Some(&leg.call_id);
     let from_tag = request.headers.from_tag().unwrap_or_default();
@@ -335,7 +341,7 @@ fn admit(actor: &mut Actor, id: LegId, request: &Request, live: bool) -> Result<
         dialog.refresh(&request.headers);
     }
     if request.method == Method::Notify && ends_subscription(&request.headers) {
-        leg.notifies = false;
+        leg.refers.ended(request.headers.get_str(&HeaderName::Event).unwrap_or_default());
     }
     Ok(())
 }

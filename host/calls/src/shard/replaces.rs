@@ -53,7 +53,7 @@ impl Shard {
         let (call, id) = *self.dialogs.get(&replaces.to_tag).ok_or(unknown)?;
         let actor = self.actors.get(&call).filter(|actor| actor.is_live()).ok_or(unknown)?;
         let leg = actor.leg(id).filter(|leg| is_named(leg, &replaces)).ok_or(unknown)?;
-        if !actor.legs.iter().any(|leg| leg.way.as_ref().is_some_and(|way| stands_there(way, source))) {
+        if !actor.has_called(source) {
             return Err(unknown);
         }
         match leg.state {
@@ -121,14 +121,18 @@ impl Shard {
 }
 
 /// Whether this dialog is meant (RFC 3891 §3): our tag is compared as the To tag, the peer's as the From tag.
-fn is_named(leg: &Leg, replaces: &Replaces) -> bool {
+pub(super) fn is_named(leg: &Leg, replaces: &Replaces) -> bool {
     let same_call = leg.call_id.as_bytes() == replaces.call_id.as_bytes();
     let dialogs = leg.dialog.iter().chain(&leg.forks);
     same_call && dialogs.into_iter().any(|dialog| dialog.remote_tag == replaces.from_tag)
 }
 
-fn stands_there(way: &Way, source: Destination) -> bool {
-    way.destination.remote.ip().to_canonical() == source.remote.ip().to_canonical()
+impl Actor {
+    /// Whether the call has sent an INVITE to this address.
+    pub fn has_called(&self, source: Destination) -> bool {
+        let stands_there = |way: &Way| way.destination.remote.ip().to_canonical() == source.remote.ip().to_canonical();
+        self.legs.iter().any(|leg| leg.way.as_ref().is_some_and(stands_there))
+    }
 }
 
 /// The leg that a peer's INVITE opens: we are its callee.

@@ -355,6 +355,9 @@ impl Shard {
         }
         let number = leg.next_cseq();
         request.headers.set(HeaderName::CSeq, format!("{number} {}", request.method));
+        if request.method == Method::Refer {
+            leg.refers.sent(transaction, number);
+        }
         if leg.state == LegState::Challenged {
             leg.state = LegState::Calling;
         }

@@ -1,6 +1,7 @@
 //! The shard against scripted guests and phones, on a jumped clock.
 
 mod bench;
+mod consultation;
 mod failover;
 mod late;
 mod limits;

@@ -13,8 +13,9 @@ use std::sync::atomic::Ordering;
 
 impl Switch {
     /// Gives a message to its shard; the shard, and the calls that have something to do now.
-    pub(super) fn take(self: &Arc<Self>, message: Message, path: Destination) -> (u8, Vec<CallRef>) {
+    pub(super) fn take(self: &Arc<Self>, mut message: Message, path: Destination) -> (u8, Vec<CallRef>) {
         let index = self.shard_for_message(&message);
+        self.name_other_end(&mut message, path, index);
         let ((), ready) = self.visit(index, |shard, now, out| {
             if shard.expects(&message) || lock(&self.floods).admit(now, path.remote.ip()) {
                 shard.receive(now, message, path, out);

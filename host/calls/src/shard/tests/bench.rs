@@ -254,11 +254,6 @@ impl Bench {
         self.receive(Message::Response(response));
     }
 
-    /// The phone acknowledges the 2xx to its INVITE with this CSeq number.
-    pub fn phone_acknowledges(&mut self, invite: &Request, cseq: u32) {
-        self.phone_sends(invite, Method::Ack, cseq, b"");
-    }
-
     /// The tenant's calls ask for session timers.
     pub fn ask_for_sessions(&mut self, seconds: u32) {
         let limits = Limits { calls: CALLS_MAX, ..Limits::default() };
@@ -434,8 +429,11 @@ impl Bench {
         format!("SIP/2.0/UDP 127.0.0.1:5080;branch=z9hG4bKphone{}", self.branches)
     }
 
-    fn receive(&mut self, message: Message) {
+    fn receive(&mut self, mut message: Message) {
         let source = Destination { transport: Transport::Udp, remote: (Ipv4Addr::LOCALHOST, 5080).into(), local: 0 };
+        if let Some(other) = consultation(&message).and_then(|named| self.shard.other_end(&named, source)) {
+            self.shard.name_other_end(&mut message, &other);
+        }
         self.shard.receive(self.now, message, source, &mut self.out);
         self.collect();
         self.run();

@@ -167,7 +167,7 @@ fn a_re_invite_of_the_peer_that_the_guest_accepts_refreshes_the_session_too() {
     });
     let answer = fields(&mut bench).pop();
     assert_eq!(answer, Some((200, "600;refresher=uac".into(), String::new())));
-    bench.phone_acknowledges(&invite, 1);
+    bench.phone_sends(&invite, Method::Ack, 1, b"");
     bench.pass(Duration::from_secs(500));
     assert!(bench.requests().is_empty());
     bench.pass(Duration::from_secs(68));

@@ -28,9 +28,16 @@ impl CSeq {
     /// # Errors
     /// When it is not a number up to [`MAX_SEQUENCE`] and a method.
     pub fn parse(text: &Text) -> Result<CSeq, InvalidCSeq> {
-        let (number, method) = text.trim_ascii().split_once([' ', '\t']).ok_or(InvalidCSeq)?;
+        CSeq::read(text)
+    }
+
+    /// As [`CSeq::parse`]; shares no buffer.
+    pub(crate) fn read(text: &str) -> Result<CSeq, InvalidCSeq> {
+        let text = text.trim_ascii();
+        let blank = memchr::memchr2(b' ', b'\t', text.as_bytes()).ok_or(InvalidCSeq)?;
+        let (number, method) = text.split_at_checked(blank).ok_or(InvalidCSeq)?;
         let number = crate::values::parse_number(number).filter(|number| *number <= MAX_SEQUENCE);
-        let method = Method::parse(&text.slice_of(method.trim_ascii()));
+        let method = Method::named(method.trim_ascii());
         number.zip(method).map(|(number, method)| CSeq { number, method }).ok_or(InvalidCSeq)
     }
 }

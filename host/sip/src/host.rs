@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::text::Text;
+use crate::text::{ByteSet, Text, byte_set};
 
 /// The longest host name, in bytes (RFC 1035 §2.3.4, without the final dot).
 pub const MAX_HOST_NAME: usize = 254;
@@ -33,31 +33,14 @@ impl Host {
         Host::parse_part(text, text)
     }
 
-    pub(crate) fn parse_part(whole: &Text, part: &str) -> Result<Host, InvalidHost> {
-        if let Some(inner) = part.strip_prefix('[') {
-            let address = inner.strip_suffix(']').and_then(|inner| inner.parse().ok());
-            return address.map(Host::V6).ok_or(InvalidHost);
-        }
-        if let Ok(address) = part.parse() {
-            return Ok(Host::V4(address));
-        }
-        // Underscores are no part of the grammar but of many networks.
-        let is_name_byte = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
-        let well_formed = !part.is_empty() && part.len() <= MAX_HOST_NAME && part.bytes().all(is_name_byte);
-        let starts_well = part.bytes().next().is_some_and(|byte| byte != b'.' && byte != b'-');
-        if well_formed && starts_well { Ok(Host::Name(whole.slice_of(part))) } else { Err(InvalidHost) }
+    fn parse_part(whole: &Text, part: &str) -> Result<Host, InvalidHost> {
+        HostPart::of(part).map(|host| host.own(whole))
     }
 
     /// Parses `host` or `host:port`, both with white space around the colon.
-    pub(crate) fn parse_with_port(whole: &Text, part: &str) -> Result<(Host, Option<u16>), InvalidHost> {
-        let after_brackets = part.rfind(']').map_or(0, |bracket| bracket + 1);
-        let colon = part.get(after_brackets..).and_then(|tail| tail.find(':')).map(|at| after_brackets + at);
-        let (host, port) = match colon.and_then(|colon| part.split_at_checked(colon)) {
-            Some((host, port)) => (host, port.strip_prefix(':')),
-            None => (part, None),
-        };
-        let port = port.map(|port| parse_port(port.trim_ascii())).transpose()?;
-        Ok((Host::parse_part(whole, host.trim_ascii())?, port))
+    #[cfg(test)]
+    fn parse_with_port(whole: &Text, part: &str) -> Result<(Host, Option<u16>), InvalidHost> {
+        HostPart::with_port(part).map(|(host, port)| (host.own(whole), port))
     }
 
     /// The address, when it is one.
@@ -68,6 +51,70 @@ impl Host {
             Host::V6(address) => Some(IpAddr::V6(*address)),
         }
     }
+}
+
+/// A host as it stands in a text.
+#[derive(Clone, Copy)]
+pub(crate) enum HostPart<'a> {
+    Name(&'a str),
+    V4(Ipv4Addr),
+    V6(Ipv6Addr),
+}
+
+impl<'a> HostPart<'a> {
+    fn of(part: &'a str) -> Result<HostPart<'a>, InvalidHost> {
+        if let Some(inner) = part.strip_prefix('[') {
+            let address = inner.strip_suffix(']').and_then(|inner| inner.parse().ok());
+            return address.map(HostPart::V6).ok_or(InvalidHost);
+        }
+        let first = *part.as_bytes().first().ok_or(InvalidHost)?;
+        if first.is_ascii_digit()
+            && let Ok(address) = part.parse()
+        {
+            return Ok(HostPart::V4(address));
+        }
+        static NAME: ByteSet = byte_set!(is_name_byte);
+        let well_formed = part.len() <= MAX_HOST_NAME && NAME.holds(part.as_bytes());
+        if well_formed && first != b'.' && first != b'-' { Ok(HostPart::Name(part)) } else { Err(InvalidHost) }
+    }
+
+    /// `host` or `host:port`, both with white space around the colon.
+    pub(crate) fn with_port(part: &'a str) -> Result<(HostPart<'a>, Option<u16>), InvalidHost> {
+        let after_brackets = memchr::memrchr(b']', part.as_bytes()).map_or(0, |bracket| bracket + 1);
+        let tail = part.get(after_brackets..).unwrap_or_default();
+        let colon = memchr::memchr(b':', tail.as_bytes()).map(|at| after_brackets + at);
+        let (host, port) = match colon.and_then(|colon| part.split_at_checked(colon)) {
+            Some((host, port)) => (host, port.strip_prefix(':')),
+            None => (part, None),
+        };
+        let port = port.map(|port| parse_port(port.trim_ascii())).transpose()?;
+        Ok((HostPart::of(host.trim_ascii())?, port))
+    }
+
+    /// The host, which shares the buffer of the text that it stands in.
+    pub(crate) fn own(self, whole: &Text) -> Host {
+        match self {
+            HostPart::Name(name) => Host::Name(whole.slice_of(name)),
+            HostPart::V4(address) => Host::V4(address),
+            HostPart::V6(address) => Host::V6(address),
+        }
+    }
+}
+
+impl PartialEq<HostPart<'_>> for Host {
+    fn eq(&self, other: &HostPart<'_>) -> bool {
+        match (self, other) {
+            (Host::Name(one), HostPart::Name(two)) => one.eq_ignore_ascii_case(two),
+            (Host::V4(one), HostPart::V4(two)) => one == two,
+            (Host::V6(one), HostPart::V6(two)) => one == two,
+            (Host::Name(_) | Host::V4(_) | Host::V6(_), _) => false,
+        }
+    }
+}
+
+/// Underscores are no part of the grammar but of many networks.
+const fn is_name_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_')
 }
 
 fn parse_port(text: &str) -> Result<u16, InvalidHost> {

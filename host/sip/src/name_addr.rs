@@ -3,9 +3,9 @@
 
 use std::fmt;
 
-use crate::params::{Params, end_of_quoted, quote, unquote};
-use crate::text::Text;
-use crate::uri::Uri;
+use crate::params::{self, Params, end_of_quoted, quote, unquote};
+use crate::text::{Text, split_before, split_once};
+use crate::uri::{self, Uri};
 
 /// An address: an optional name, a URI and parameters of the header field.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -48,9 +48,15 @@ impl NameAddr {
     }
 
     /// The `tag` parameter of an address that was parsed before: its URI is not looked at again.
-    pub(crate) fn tag_in(text: &Text) -> Option<Text> {
-        let Parts { params, .. } = Parts::of(text).ok()?;
-        Params::parse_part(text, params).ok()?.get("tag").cloned()
+    pub(crate) fn tag_in(text: &str) -> Option<&str> {
+        params::get(Parts::of(text).ok()?.params, "tag")
+    }
+
+    /// Whether a text would be parsed.
+    pub(crate) fn is_well_formed(text: &str) -> bool {
+        let Ok(Parts { uri, params, .. }) = Parts::of(text) else { return false };
+        let uri = uri::Parts::of(uri.trim_ascii());
+        uri.is_ok_and(|uri| uri.is_well_formed()) && params::are_well_formed(params)
     }
 
     /// The `tag` parameter.
@@ -92,22 +98,22 @@ impl<'a> Parts<'a> {
                 (name, rest.trim_ascii_start())
             }
             None => {
-                let Some(bracket) = part.find('<') else { return Self::bare(part) };
+                let Some(bracket) = memchr::memchr(b'<', part.as_bytes()) else { return Self::bare(part) };
                 let (name, rest) = part.split_at(bracket);
-                if name.contains('"') {
+                if name.as_bytes().contains(&b'"') {
                     return Err(InvalidAddress);
                 }
                 (name.trim_ascii(), rest)
             }
         };
         let inner = after_name.strip_prefix('<').ok_or(InvalidAddress)?;
-        let (uri, params) = inner.split_once('>').ok_or(InvalidAddress)?;
+        let (uri, params) = split_once(inner, b'>').ok_or(InvalidAddress)?;
         Ok(Self { name, uri, params })
     }
 
     /// Without brackets.
     fn bare(part: &'a str) -> Result<Self, InvalidAddress> {
-        let (uri, params) = part.split_at(part.find(';').unwrap_or(part.len()));
+        let (uri, params) = split_before(part, b';');
         if uri.contains(['?', ',']) { Err(InvalidAddress) } else { Ok(Self { name: "", uri, params }) }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::text::Text;
+use crate::text::{ByteSet, Text, byte_set, split_before, split_once};
 
 /// One parameter.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -39,21 +39,11 @@ impl Params {
 
     /// Parses `part`, which was borrowed from `whole`.
     pub(crate) fn parse_part(whole: &Text, part: &str) -> Result<Params, InvalidParams> {
-        let mut params = Vec::new();
-        let mut rest = part.trim_ascii();
-        while !rest.is_empty() {
-            let (param, after) = split_param(rest.strip_prefix(';').ok_or(InvalidParams)?)?;
-            let (name, value) = match param.split_once('=') {
-                Some((name, value)) => (name.trim_ascii(), Some(value.trim_ascii())),
-                None => (param.trim_ascii(), None),
-            };
-            if !is_name(name) || !value.is_none_or(is_value) {
-                return Err(InvalidParams);
-            }
-            params.push(Param { name: whole.slice_of(name), value: value.map(|value| whole.slice_of(value)) });
-            rest = after;
-        }
-        Ok(Params(params))
+        let own = |(name, value): (&str, Option<&str>)| Param {
+            name: whole.slice_of(name),
+            value: value.map(|value| whole.slice_of(value)),
+        };
+        parts(part).map(|param| param.map(own)).collect::<Result<_, _>>().map(Params)
     }
 
     /// The parameters, in order.
@@ -98,17 +88,62 @@ impl Params {
 impl fmt::Display for Params {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for Param { name, value } in &self.0 {
-            write!(f, ";{name}")?;
+            f.write_str(";")?;
+            f.write_str(name)?;
             if let Some(value) = value {
-                write!(f, "={value}")?;
+                f.write_str("=")?;
+                f.write_str(value)?;
             }
         }
         Ok(())
     }
 }
 
+/// The parameters of a text one after another, looked at and not kept. The first malformed one is the last.
+pub(crate) fn parts(text: &str) -> Parts<'_> {
+    Parts(text.trim_ascii())
+}
+
+/// As [`Params::get`], of a text.
+pub(crate) fn get<'a>(text: &'a str, name: &str) -> Option<&'a str> {
+    parts(text).map_while(Result::ok).find(|(own, _)| own.eq_ignore_ascii_case(name)).and_then(|(_, value)| value)
+}
+
+/// Whether a text would be parsed.
+pub(crate) fn are_well_formed(text: &str) -> bool {
+    parts(text).all(|param| param.is_ok())
+}
+
+/// See [`parts`].
+pub(crate) struct Parts<'a>(&'a str);
+
+impl<'a> Iterator for Parts<'a> {
+    type Item = Result<(&'a str, Option<&'a str>), InvalidParams>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let text = std::mem::take(&mut self.0);
+        if text.is_empty() {
+            return None;
+        }
+        let Some(Ok((param, rest))) = text.strip_prefix(';').map(split_param) else { return Some(Err(InvalidParams)) };
+        let (name, value) = match split_once(param, b'=') {
+            Some((name, value)) => (name.trim_ascii(), Some(value.trim_ascii())),
+            None => (param.trim_ascii(), None),
+        };
+        if !is_name(name) || !value.is_none_or(is_value) {
+            return Some(Err(InvalidParams));
+        }
+        self.0 = rest;
+        Some(Ok((name, value)))
+    }
+}
+
 /// Splits at the next semicolon outside of quotes.
 fn split_param(text: &str) -> Result<(&str, &str), InvalidParams> {
+    let (param, rest) = split_before(text, b';');
+    if !param.as_bytes().contains(&b'"') {
+        return Ok((param, rest));
+    }
     let (mut quoted, mut escaped) = (false, false);
     for (index, byte) in text.bytes().enumerate() {
         match byte {
@@ -124,14 +159,21 @@ fn split_param(text: &str) -> Result<(&str, &str), InvalidParams> {
 
 /// Names are tokens, or the URI characters that tokens lack (RFC 3261 §25.1 `paramchar`).
 fn is_name(name: &str) -> bool {
-    !name.is_empty() && name.bytes().all(|byte| is_unquoted(byte) && byte != b'=')
+    const fn is_name_byte(byte: u8) -> bool {
+        is_unquoted(byte) && byte != b'='
+    }
+    static NAME: ByteSet = byte_set!(is_name_byte);
+    !name.is_empty() && NAME.holds(name.as_bytes())
 }
 
 /// A token, host, URI part or quoted string. Liberal in what stands unquoted, as long as no separator is taken in.
 fn is_value(value: &str) -> bool {
     match value.strip_prefix('"') {
         Some(quoted) => end_of_quoted(quoted).is_some_and(|end| end + 1 == quoted.len()),
-        None => !value.is_empty() && value.bytes().all(is_unquoted),
+        None => {
+            static UNQUOTED: ByteSet = byte_set!(is_unquoted);
+            !value.is_empty() && UNQUOTED.holds(value.as_bytes())
+        }
     }
 }
 

@@ -147,11 +147,51 @@ impl fmt::Display for Token {
 
 /// Whether the bytes are a token.
 pub(crate) fn is_token(bytes: &[u8]) -> bool {
-    !bytes.is_empty() && bytes.iter().all(|byte| is_token_byte(*byte))
+    static TOKEN: ByteSet = byte_set!(is_token_byte);
+    !bytes.is_empty() && TOKEN.holds(bytes)
 }
 
 const fn is_token_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'!' | b'%' | b'*' | b'_' | b'+' | b'`' | b'\'' | b'~')
+}
+
+/// The bytes that a rule lets through, looked up: rules are asked for every byte of a message.
+pub(crate) struct ByteSet(pub(crate) [bool; 256]);
+
+impl ByteSet {
+    /// Whether all bytes are let through.
+    pub(crate) fn holds(&self, bytes: &[u8]) -> bool {
+        bytes.iter().all(|byte| self.0[usize::from(*byte)])
+    }
+}
+
+/// The [`ByteSet`] of a `const fn(u8) -> bool`.
+macro_rules! byte_set {
+    ($rule:expr) => {{
+        const BYTES: [bool; 256] = {
+            let mut bytes = [false; 256];
+            let mut byte = 0;
+            while byte < 256 {
+                bytes[byte] = $rule(byte as u8);
+                byte += 1;
+            }
+            bytes
+        };
+        crate::text::ByteSet(BYTES)
+    }};
+}
+pub(crate) use byte_set;
+
+/// What stands before and behind the first of these ASCII characters; none when there is none.
+pub(crate) fn split_once(text: &str, at: u8) -> Option<(&str, &str)> {
+    let at = memchr::memchr(at, text.as_bytes())?;
+    Some((text.get(..at)?, text.get(at + 1..)?))
+}
+
+/// What stands before the first of these ASCII characters, and the rest from it on.
+pub(crate) fn split_before(text: &str, at: u8) -> (&str, &str) {
+    let at = memchr::memchr(at, text.as_bytes()).unwrap_or(text.len());
+    text.split_at_checked(at).unwrap_or((text, ""))
 }
 
 #[cfg(test)]

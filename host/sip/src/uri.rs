@@ -6,9 +6,9 @@
 
 use std::fmt;
 
-use crate::host::Host;
-use crate::params::Params;
-use crate::text::Text;
+use crate::host::{Host, HostPart};
+use crate::params::{self, Params};
+use crate::text::{ByteSet, Text, byte_set, split_before, split_once};
 
 /// A URI of any scheme.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -53,17 +53,18 @@ impl Uri {
     }
 
     pub(crate) fn parse_part(whole: &Text, part: &str) -> Result<Uri, InvalidUri> {
-        let (scheme, rest) = part.split_once(':').ok_or(InvalidUri)?;
-        if !is_scheme(scheme) || rest.is_empty() || !rest.bytes().all(is_uri_byte) {
-            return Err(InvalidUri);
-        }
-        if scheme.eq_ignore_ascii_case("sip") {
-            SipUri::parse_after_scheme(whole, rest, false).map(Uri::Sip)
-        } else if scheme.eq_ignore_ascii_case("sips") {
-            SipUri::parse_after_scheme(whole, rest, true).map(Uri::Sip)
-        } else {
-            Ok(Uri::Other(whole.slice_of(part)))
-        }
+        Ok(match Parts::of(part)? {
+            Parts::Sip(uri) => Uri::Sip(SipUri {
+                secure: uri.secure,
+                user: uri.user.map(|user| whole.slice_of(user)),
+                password: uri.password.map(|password| whole.slice_of(password)),
+                host: uri.host.own(whole),
+                port: uri.port,
+                params: Params::parse_part(whole, uri.params).map_err(|_| InvalidUri)?,
+                headers: uri.headers.map(|headers| whole.slice_of(headers)),
+            }),
+            Parts::Other => Uri::Other(whole.slice_of(part)),
+        })
     }
 
     /// The SIP URI, when it is one.
@@ -101,35 +102,71 @@ impl SipUri {
     pub fn is_loose(&self) -> bool {
         self.params.contains("lr")
     }
+}
 
-    fn parse_after_scheme(whole: &Text, rest: &str, secure: bool) -> Result<SipUri, InvalidUri> {
+/// A URI as it stands in a text.
+pub(crate) enum Parts<'a> {
+    Sip(SipParts<'a>),
+    Other,
+}
+
+/// A SIP or SIPS URI as it stands in a text, its parameters not looked into.
+pub(crate) struct SipParts<'a> {
+    secure: bool,
+    user: Option<&'a str>,
+    password: Option<&'a str>,
+    host: HostPart<'a>,
+    port: Option<u16>,
+    params: &'a str,
+    pub(crate) headers: Option<&'a str>,
+}
+
+impl<'a> Parts<'a> {
+    pub(crate) fn of(text: &'a str) -> Result<Parts<'a>, InvalidUri> {
+        static URI: ByteSet = byte_set!(is_uri_byte);
+        let (scheme, rest) = split_once(text, b':').ok_or(InvalidUri)?;
+        if !is_scheme(scheme) || rest.is_empty() || !URI.holds(rest.as_bytes()) {
+            return Err(InvalidUri);
+        }
+        if scheme.eq_ignore_ascii_case("sip") {
+            SipParts::behind_scheme(rest, false).map(Parts::Sip)
+        } else if scheme.eq_ignore_ascii_case("sips") {
+            SipParts::behind_scheme(rest, true).map(Parts::Sip)
+        } else {
+            Ok(Parts::Other)
+        }
+    }
+
+    /// Whether the parameters can be read too.
+    pub(crate) fn is_well_formed(&self) -> bool {
+        match self {
+            Parts::Sip(uri) => params::are_well_formed(uri.params),
+            Parts::Other => true,
+        }
+    }
+}
+
+impl<'a> SipParts<'a> {
+    fn behind_scheme(rest: &'a str, secure: bool) -> Result<SipParts<'a>, InvalidUri> {
         // An unescaped @ can stand nowhere else (RFC 3261 §25.1), while ; and ? can be part of the user.
-        let (userinfo, rest) = match rest.split_once('@') {
+        let (userinfo, rest) = match split_once(rest, b'@') {
             Some((userinfo, rest)) => (Some(userinfo), rest),
             None => (None, rest),
         };
-        if rest.contains('@') || userinfo.is_some_and(str::is_empty) {
+        if rest.as_bytes().contains(&b'@') || userinfo.is_some_and(str::is_empty) {
             return Err(InvalidUri);
         }
-        let (user, password) = match userinfo.and_then(|userinfo| userinfo.split_once(':')) {
+        let (user, password) = match userinfo.and_then(|userinfo| split_once(userinfo, b':')) {
             Some((user, password)) => (Some(user), Some(password)),
             None => (userinfo, None),
         };
-        let (rest, headers) = match rest.split_once('?') {
+        let (rest, headers) = match split_once(rest, b'?') {
             Some((rest, headers)) => (rest, Some(headers)),
             None => (rest, None),
         };
-        let (hostport, params) = rest.split_at(rest.find(';').unwrap_or(rest.len()));
-        let (host, port) = Host::parse_with_port(whole, hostport).map_err(|_| InvalidUri)?;
-        Ok(SipUri {
-            secure,
-            user: user.map(|user| whole.slice_of(user)),
-            password: password.map(|password| whole.slice_of(password)),
-            host,
-            port,
-            params: Params::parse_part(whole, params).map_err(|_| InvalidUri)?,
-            headers: headers.map(|headers| whole.slice_of(headers)),
-        })
+        let (hostport, params) = split_before(rest, b';');
+        let (host, port) = HostPart::with_port(hostport).map_err(|_| InvalidUri)?;
+        Ok(SipParts { secure, user, password, host, port, params, headers })
     }
 }
 
@@ -148,15 +185,16 @@ impl fmt::Display for SipUri {
         if let Some(user) = &self.user {
             f.write_str(user)?;
             if let Some(password) = &self.password {
-                write!(f, ":{password}")?;
+                f.write_str(":")?;
+                f.write_str(password)?;
             }
             f.write_str("@")?;
         }
-        write!(f, "{}", self.host)?;
+        self.host.fmt(f)?;
         if let Some(port) = self.port {
             write!(f, ":{port}")?;
         }
-        write!(f, "{}", self.params)?;
+        self.params.fmt(f)?;
         match &self.headers {
             Some(headers) => write!(f, "?{headers}"),
             None => Ok(()),

@@ -7,8 +7,9 @@ mod unsupported;
 pub use unsupported::{Served, Unsupported, unsupported};
 
 use crate::message::{HeaderName, Headers, Method, Request, Response, Status};
-use crate::uri::Uri;
-use crate::via::has_cookie;
+use crate::name_addr::NameAddr;
+use crate::uri;
+use crate::via::{BRANCH_COOKIE, has_cookie};
 
 /// Why a request is refused. The peer's fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -61,10 +62,10 @@ pub fn check_request(request: &Request) -> Result<(), Rejection> {
     if SINGLE.iter().any(|name| headers.count(name) > 1) {
         return bad("Repeated Header Field");
     }
-    if headers.from_header().is_err() || headers.to_header().is_err() {
+    if !are_addresses(headers) {
         return bad("Bad From Or To");
     }
-    if headers.call_id().is_err() {
+    if headers.look(&HeaderName::CallId).is_err() {
         return bad("Bad Call-ID");
     }
     match headers.cseq() {
@@ -75,7 +76,7 @@ pub fn check_request(request: &Request) -> Result<(), Rejection> {
     if headers.contains(&HeaderName::MaxForwards) && headers.max_forwards().is_err() {
         return bad("Bad Max-Forwards");
     }
-    if sets_remote_target(&request.method) && headers.addresses(&HeaderName::Contact).is_err() {
+    if sets_remote_target(&request.method) && !headers.elements(&HeaderName::Contact).all(is_address) {
         return bad("Bad Contact");
     }
     Ok(())
@@ -83,21 +84,24 @@ pub fn check_request(request: &Request) -> Result<(), Rejection> {
 
 /// The Request-URI is a URI, and one that may stand there: without headers (RFC 3261 §19.1.1, table 1).
 fn check_request_uri(request: &Request) -> Result<(), Rejection> {
-    match Uri::parse(&request.uri) {
+    match uri::Parts::of(&request.uri) {
+        Ok(uri) if !uri.is_well_formed() => bad("Bad Request-URI"),
         Err(_) => bad("Bad Request-URI"),
-        Ok(Uri::Sip(uri)) if uri.headers.is_some() => bad("Headers In Request-URI"),
+        Ok(uri::Parts::Sip(uri)) if uri.headers.is_some() => bad("Headers In Request-URI"),
         Ok(_) => Ok(()),
     }
 }
 
 /// The topmost Via can be read, and its branch is not the bare cookie, which distinguishes nothing (RFC 4475 §3.2.1).
 fn check_top_via(headers: &Headers) -> Result<(), Rejection> {
-    let Ok(via) = headers.top_via() else { return bad("Missing Or Bad Via") };
+    let Some(via) = headers.via_parts().ok().filter(|via| via.is_well_formed()) else {
+        return bad("Missing Or Bad Via");
+    };
     if via.version != "2.0" {
         return Err(Rejection { status: Status::VERSION_NOT_SUPPORTED, reason: "Version Not Supported" });
     }
     match via.branch() {
-        Some(branch) if has_cookie(branch) && via.unique_branch().is_none() => bad("Bad Branch"),
+        Some(branch) if has_cookie(branch) && branch.len() == BRANCH_COOKIE.len() => bad("Bad Branch"),
         _ => Ok(()),
     }
 }
@@ -117,13 +121,20 @@ const fn bad(reason: &'static str) -> Result<(), Rejection> {
 /// With why it must be dropped.
 pub fn check_response(response: &Response) -> Result<(), Discard> {
     let headers = &response.headers;
-    if headers.list(&HeaderName::Via).take(2).count() != 1 || headers.top_via().is_err() {
+    let one_via = headers.elements(&HeaderName::Via).take(2).count() == 1;
+    if !one_via || !headers.via_parts().is_ok_and(|via| via.is_well_formed()) {
         return Err(Discard::Via);
     }
     let single = MANDATORY.iter().all(|name| headers.count(name) == 1);
-    let readable = headers.from_header().is_ok()
-        && headers.to_header().is_ok()
-        && headers.call_id().is_ok()
-        && headers.cseq().is_ok();
+    let readable = are_addresses(headers) && headers.look(&HeaderName::CallId).is_ok() && headers.cseq().is_ok();
     if single && readable { Ok(()) } else { Err(Discard::Header) }
+}
+
+/// Whether From and To are addresses.
+fn are_addresses(headers: &Headers) -> bool {
+    [HeaderName::From, HeaderName::To].iter().all(|name| headers.elements(name).next().is_some_and(is_address))
+}
+
+fn is_address(value: &[u8]) -> bool {
+    std::str::from_utf8(value).is_ok_and(NameAddr::is_well_formed)
 }

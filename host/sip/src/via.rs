@@ -3,9 +3,9 @@
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
-use crate::host::Host;
-use crate::params::Params;
-use crate::text::{Text, is_token};
+use crate::host::{Host, HostPart};
+use crate::params::{self, Params};
+use crate::text::{Text, is_token, split_before, split_once};
 use crate::transport::Transport;
 
 /// What a branch starts with that is unique (RFC 3261 §8.1.1.7).
@@ -45,19 +45,11 @@ impl Via {
     /// # Errors
     /// When it breaks the grammar.
     pub fn parse(text: &Text) -> Result<Via, InvalidVia> {
-        let (protocol, rest) = text.split_once('/').ok_or(InvalidVia)?;
-        let (version, rest) = rest.split_once('/').ok_or(InvalidVia)?;
-        let (protocol, version, rest) = (protocol.trim_ascii(), version.trim_ascii(), rest.trim_ascii());
-        let (transport, rest) = rest.split_at(rest.find([' ', '\t']).ok_or(InvalidVia)?);
-        if !protocol.eq_ignore_ascii_case("SIP") || !is_token(version.as_bytes()) || !is_token(transport.as_bytes()) {
-            return Err(InvalidVia);
-        }
-        let (sent_by, params) = rest.split_at(rest.find(';').unwrap_or(rest.len()));
-        let (host, port) = Host::parse_with_port(text, sent_by.trim_ascii()).map_err(|_| InvalidVia)?;
+        let Parts { version, transport, host, port, params } = Parts::of(text)?;
         Ok(Via {
             version: text.slice_of(version),
             transport: text.slice_of(transport),
-            host,
+            host: host.own(text),
             port,
             params: Params::parse_part(text, params).map_err(|_| InvalidVia)?,
         })
@@ -99,6 +91,41 @@ impl Via {
     }
 }
 
+/// A Via as it stands in a text, its parameters not looked into.
+pub(crate) struct Parts<'a> {
+    pub(crate) version: &'a str,
+    pub(crate) transport: &'a str,
+    pub(crate) host: HostPart<'a>,
+    pub(crate) port: Option<u16>,
+    pub(crate) params: &'a str,
+}
+
+impl<'a> Parts<'a> {
+    pub(crate) fn of(text: &'a str) -> Result<Parts<'a>, InvalidVia> {
+        let (protocol, rest) = split_once(text, b'/').ok_or(InvalidVia)?;
+        let (version, rest) = split_once(rest, b'/').ok_or(InvalidVia)?;
+        let (protocol, version, rest) = (protocol.trim_ascii(), version.trim_ascii(), rest.trim_ascii());
+        let blank = memchr::memchr2(b' ', b'\t', rest.as_bytes()).ok_or(InvalidVia)?;
+        let (transport, rest) = rest.split_at_checked(blank).ok_or(InvalidVia)?;
+        if !protocol.eq_ignore_ascii_case("SIP") || !is_token(version.as_bytes()) || !is_token(transport.as_bytes()) {
+            return Err(InvalidVia);
+        }
+        let (sent_by, params) = split_before(rest, b';');
+        let (host, port) = HostPart::with_port(sent_by.trim_ascii()).map_err(|_| InvalidVia)?;
+        Ok(Parts { version, transport, host, port, params })
+    }
+
+    /// The `branch`.
+    pub(crate) fn branch(&self) -> Option<&'a str> {
+        params::get(self.params, "branch")
+    }
+
+    /// Whether the parameters can be read too.
+    pub(crate) fn is_well_formed(&self) -> bool {
+        params::are_well_formed(self.params)
+    }
+}
+
 /// Whether a branch begins with the cookie. The case does not matter: some write it in another.
 pub(crate) fn has_cookie(branch: &str) -> bool {
     branch.get(..BRANCH_COOKIE.len()).is_some_and(|start| start.eq_ignore_ascii_case(BRANCH_COOKIE))
@@ -106,11 +133,14 @@ pub(crate) fn has_cookie(branch: &str) -> bool {
 
 impl fmt::Display for Via {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "SIP/{}/{} {}", self.version, self.transport, self.host)?;
+        for part in ["SIP/", &self.version, "/", &self.transport, " "] {
+            f.write_str(part)?;
+        }
+        self.host.fmt(f)?;
         if let Some(port) = self.port {
             write!(f, ":{port}")?;
         }
-        write!(f, "{}", self.params)
+        self.params.fmt(f)
     }
 }
 

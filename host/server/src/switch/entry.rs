@@ -44,8 +44,7 @@ impl Switch {
         let call_id = message.headers().get(&HeaderName::CallId).map(|value| value.as_bytes()).unwrap_or_default();
         match message {
             Message::Response(response) => {
-                let via = response.headers.top_via().ok();
-                let branch = via.as_ref().and_then(|via| via.branch()).and_then(|b| b.strip_prefix(BRANCH_COOKIE));
+                let branch = response.headers.branch().ok().flatten().and_then(|b| b.strip_prefix(BRANCH_COOKIE));
                 self.shard_of(branch, call_id)
             }
             Message::Request(request) => {

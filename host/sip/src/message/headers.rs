@@ -68,7 +68,16 @@ impl Headers {
     /// For a name that is no list, the whole values.
     pub fn list<'a, 'n>(&'a self, name: &'n HeaderName) -> impl Iterator<Item = Value> + use<'a, 'n> {
         let is_list = name.is_list();
-        self.get_all(name).flat_map(move |value| Elements { value, rest: Some(value.as_bytes()), is_list })
+        self.get_all(name).flat_map(move |value| {
+            let elements = Elements { rest: Some(value.as_bytes()), is_list };
+            elements.map(|element| value.slice_of(element))
+        })
+    }
+
+    /// As [`Headers::list`], without taking a share of the buffer.
+    pub(crate) fn elements<'a, 'n>(&'a self, name: &'n HeaderName) -> impl Iterator<Item = &'a [u8]> + use<'a, 'n> {
+        let is_list = name.is_list();
+        self.get_all(name).flat_map(move |value| Elements { rest: Some(value.as_bytes()), is_list })
     }
 
     /// Adds a field after all others.
@@ -144,15 +153,14 @@ impl IntoIterator for Headers {
 }
 
 struct Elements<'a> {
-    value: &'a Value,
     rest: Option<&'a [u8]>,
     is_list: bool,
 }
 
-impl Iterator for Elements<'_> {
-    type Item = Value;
+impl<'a> Iterator for Elements<'a> {
+    type Item = &'a [u8];
 
-    fn next(&mut self) -> Option<Value> {
+    fn next(&mut self) -> Option<&'a [u8]> {
         while let Some(rest) = self.rest {
             let end = if self.is_list { end_of_element(rest) } else { None };
             let (element, after) = match end {
@@ -162,7 +170,7 @@ impl Iterator for Elements<'_> {
             self.rest = after;
             let element = element.trim_ascii();
             if !element.is_empty() {
-                return Some(self.value.slice_of(element));
+                return Some(element);
             }
         }
         None
@@ -171,6 +179,7 @@ impl Iterator for Elements<'_> {
 
 /// Where the first comma stands that separates two values: not in a quoted string, not between angle brackets.
 fn end_of_element(bytes: &[u8]) -> Option<usize> {
+    memchr::memchr(b',', bytes)?;
     let (mut quoted, mut escaped, mut bracketed) = (false, false, false);
     for (index, byte) in bytes.iter().enumerate() {
         match byte {

@@ -17,7 +17,12 @@ macro_rules! methods {
         impl Method {
             /// The method of this name; none when the text is not a token.
             pub fn parse(name: &Text) -> Option<Method> {
-                match name.as_str() {
+                Method::named(name)
+            }
+
+            /// As [`Method::parse`]; shares no buffer.
+            pub(crate) fn named(name: &str) -> Option<Method> {
+                match name {
                     $($name => Some(Method::$variant),)*
                     _ => Token::new(name).map(|token| Method::Other(Box::new(token))),
                 }

@@ -5,7 +5,7 @@ use crate::message::{HeaderName, Headers, Request, Status, Value};
 use crate::name_addr::NameAddr;
 use crate::text::Text;
 use crate::values::MaxForwards;
-use crate::via::Via;
+use crate::via::{self, Via};
 
 /// A header field could not be had in its typed form. The fault of whoever made the message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -48,7 +48,7 @@ impl Headers {
     /// # Errors
     /// When there is none or it is malformed.
     pub fn cseq(&self) -> Result<CSeq, HeaderError> {
-        self.first(&HeaderName::CSeq, CSeq::parse)
+        CSeq::read(self.look(&HeaderName::CSeq)?).map_err(|_| HeaderError::Malformed)
     }
 
     /// Call-ID.
@@ -69,12 +69,37 @@ impl Headers {
 
     /// The tag of From; none when there is none. Does not look at the URI: that is for whoever takes the message in.
     pub fn from_tag(&self) -> Option<Text> {
-        self.first(&HeaderName::From, |from| NameAddr::tag_in(from).ok_or(())).ok()
+        self.tag(&HeaderName::From)
     }
 
     /// The tag of To; the same.
     pub fn to_tag(&self) -> Option<Text> {
-        self.first(&HeaderName::To, |to| NameAddr::tag_in(to).ok_or(())).ok()
+        self.tag(&HeaderName::To)
+    }
+
+    fn tag(&self, name: &HeaderName) -> Option<Text> {
+        let value = self.get_all(name).find(|value| !value.as_bytes().is_empty())?;
+        let text = value.as_str()?;
+        NameAddr::tag_in(text).and_then(|tag| value.slice_of(tag.as_bytes()).to_text())
+    }
+
+    /// The `branch` of the topmost Via.
+    ///
+    /// # Errors
+    /// When there is no Via or it is malformed.
+    pub fn branch(&self) -> Result<Option<&str>, HeaderError> {
+        self.via_parts().map(|via| via.branch())
+    }
+
+    /// The topmost Via as it stands there, its parameters not checked.
+    pub(crate) fn via_parts(&self) -> Result<via::Parts<'_>, HeaderError> {
+        via::Parts::of(self.look(&HeaderName::Via)?).map_err(|_| HeaderError::Malformed)
+    }
+
+    /// The text of the first value of this name.
+    pub(crate) fn look(&self, name: &HeaderName) -> Result<&str, HeaderError> {
+        let value = self.elements(name).next().ok_or(HeaderError::Missing)?;
+        std::str::from_utf8(value).map_err(|_| HeaderError::Malformed)
     }
 
     /// The addresses of a header that lists them, such as Contact, Route and Record-Route, or that has one, such as
@@ -88,7 +113,7 @@ impl Headers {
 
     /// Whether a list header holds this token, in any case; such as an option tag in Supported.
     pub fn lists_token(&self, name: &HeaderName, token: &str) -> bool {
-        self.list(name).any(|value| value.as_bytes().eq_ignore_ascii_case(token.as_bytes()))
+        self.elements(name).any(|value| value.eq_ignore_ascii_case(token.as_bytes()))
     }
 
     fn first<T, E>(&self, name: &HeaderName, parse: impl Fn(&Text) -> Result<T, E>) -> Result<T, HeaderError> {
@@ -122,11 +147,12 @@ pub(super) fn response_headers(request: &Request, status: Status, to_tag: &str) 
 
 /// The To of a request with the tag of our side (RFC 3261 §8.2.6.2). What cannot be read is returned as it came.
 fn tagged(to: &Value, status: Status, to_tag: &str) -> Value {
-    let address = to.to_text().and_then(|text| NameAddr::parse(&text).ok());
-    match address {
-        Some(address) if status != Status::TRYING && !to_tag.is_empty() && address.tag().is_none() => {
-            Value::from(address.with_tag(to_tag).to_string())
-        }
+    let wants_none = status == Status::TRYING || to_tag.is_empty();
+    if wants_none || to.as_str().and_then(NameAddr::tag_in).is_some() {
+        return to.clone();
+    }
+    match to.to_text().and_then(|text| NameAddr::parse(&text).ok()) {
+        Some(address) if address.tag().is_none() => Value::from(address.with_tag(to_tag).to_string()),
         _ => to.clone(),
     }
 }

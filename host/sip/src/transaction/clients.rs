@@ -163,9 +163,8 @@ impl<U: Copy> Clients<U> {
 
     /// RFC 3261 §17.1.3, §18.1.2: branch, sent-by and the method in CSeq.
     fn find(&self, response: &Response) -> Option<(u64, Match)> {
-        let via = response.headers.top_via().ok()?;
-        let branch = via.branch()?;
-        let Claim { transaction: id, proof } = self.branches.read(branch)?;
+        let via = response.headers.via_parts().ok()?;
+        let Claim { transaction: id, proof } = self.branches.read(via.branch()?)?;
         let client = self.table.get(id).filter(|client| client.proof == proof)?;
         let sent_by = self.sent_by.get(usize::from(client.destination.local))?;
         if sent_by.host != via.host || sent_by.port != via.port {
@@ -181,8 +180,7 @@ impl<U: Copy> Clients<U> {
 
     /// The transaction that a response answers, over or not.
     pub(super) fn answered_by(&self, response: &Response) -> Option<ClientId> {
-        let via = response.headers.top_via().ok()?;
-        self.branches.proven_transaction(via.branch()?).map(ClientId)
+        self.branches.proven_transaction(response.headers.branch().ok()??).map(ClientId)
     }
 
     pub(super) fn transport_failed(

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crate::cseq::CSeq;
 use crate::host::Host;
-use crate::message::{Headers, Method, Request};
+use crate::message::{HeaderName, Headers, Method, Request};
 use crate::via::Via;
 
 /// Room for most keys, in bytes.
@@ -49,7 +49,7 @@ impl ServerKey {
             None => {
                 bytes.push(b'l');
                 push(&mut bytes, request.uri.as_bytes());
-                push(&mut bytes, request.headers.call_id().ok()?.as_bytes());
+                push(&mut bytes, request.headers.look(&HeaderName::CallId).ok()?.as_bytes());
                 push_tag(&mut bytes, request.headers.from_tag().as_deref());
                 bytes.extend(cseq.number.to_be_bytes());
                 push(&mut bytes, via.to_string().as_bytes());
@@ -83,7 +83,7 @@ impl ServerKey {
 /// the ACK have it. None when a header field is missing or malformed.
 pub(super) fn ack_key(headers: &Headers) -> Option<Vec<u8>> {
     let mut bytes = Vec::with_capacity(USUAL_BYTES);
-    push(&mut bytes, headers.call_id().ok()?.as_bytes());
+    push(&mut bytes, headers.look(&HeaderName::CallId).ok()?.as_bytes());
     push_tag(&mut bytes, headers.from_tag().as_deref());
     push_tag(&mut bytes, headers.to_tag().as_deref());
     bytes.extend(headers.cseq().ok()?.number.to_be_bytes());
@@ -134,7 +134,6 @@ fn push_sender(key: &mut Vec<u8>, via: &Via) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::message::HeaderName;
 
     fn key(method: Method, via: &str) -> Vec<u8> {
         let mut request = Request::new(method.clone(), "sip:us@example.com");

@@ -254,7 +254,7 @@ fn content(body: &str) -> String {
 }
 
 fn lines(message: &Bytes) -> impl Iterator<Item = &str> {
-    std::str::from_utf8(message).unwrap_or_default().split("\r\n")
+    message.split(|byte| *byte == b'\n').map(|line| std::str::from_utf8(line).unwrap_or_default().trim_end())
 }
 
 /// The agent is the only user: phones are called by their addresses.

@@ -137,7 +137,12 @@ impl Phone {
 
     /// Waits until a message it sent or received has `text` in it.
     pub fn saw(&self, text: &str) {
-        until(&format!("{text:?} at {}", self.name), SOON, || self.messages().contains(text).then_some(()));
+        self.saw_within(text, SOON);
+    }
+
+    /// The same, for what takes its time.
+    pub fn saw_within(&self, text: &str, limit: Duration) {
+        until(&format!("{text:?} at {}", self.name), limit, || self.messages().contains(text).then_some(()));
     }
 
     /// The dialog of its call with Plugboard, as a Replaces that is sent to Plugboard names it (RFC 3891 §6.1).

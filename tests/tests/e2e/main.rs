@@ -2,6 +2,7 @@
 
 mod baresip;
 mod commands;
+mod dialogs;
 mod drain;
 mod fallback;
 mod flood;

@@ -2,10 +2,11 @@
 //! what the journal will write. The WIT file documents each item; only what is particular to the host is said here.
 
 use std::fmt;
+use std::sync::Arc;
 
 /// Names one call of one tenant; at most [`CallKey::BYTES_MAX`] bytes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct CallKey(String);
+pub struct CallKey(Arc<str>);
 
 impl CallKey {
     /// Longest key, in bytes.
@@ -13,7 +14,7 @@ impl CallKey {
 
     /// A key from what the guest's `route` returned; `None` when it is empty or too long.
     pub fn new(value: String) -> Option<Self> {
-        (!value.is_empty() && value.len() <= Self::BYTES_MAX).then_some(Self(value))
+        (!value.is_empty() && value.len() <= Self::BYTES_MAX).then(|| Self(value.into()))
     }
 
     /// The key as the guest wrote it.

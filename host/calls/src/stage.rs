@@ -91,7 +91,8 @@ pub type LogLine = (LogLevel, String);
 
 /// The staging area of one event.
 pub struct Stage {
-    setting: Setting,
+    /// Boxed: a stage goes from hand to hand.
+    setting: Box<Setting>,
     effects: Vec<Effect>,
     bytes: usize,
     log: Vec<LogLine>,
@@ -136,7 +137,7 @@ impl Stage {
     /// An empty stage.
     pub fn new(setting: Setting) -> Self {
         Self {
-            setting,
+            setting: Box::new(setting),
             effects: Vec::new(),
             bytes: 0,
             log: Vec::new(),

@@ -41,6 +41,11 @@ impl Text {
         self.0.as_bytes().clone()
     }
 
+    /// The bytes of the text.
+    pub fn into_bytes(self) -> Bytes {
+        self.0.into_bytes()
+    }
+
     /// The part of this text that `part` is, sharing its buffer.
     ///
     /// # Panics

@@ -177,11 +177,11 @@ impl Shard {
         }
         leg.session.wanted = actor.tenant.settings().session_expires_seconds;
         let mut request = leg.opening(invite.headers, invite.body);
-        request.headers.push(HeaderName::Supported, "replaces");
+        request.headers.push(HeaderName::Supported, Value::from_static("replaces"));
         if !request.body.is_empty() {
             // Without an offer of ours a reliable provisional response may carry one, whose answer the PRACK wants at
             // once (RFC 3262 §5). Call logic may have none yet, so none is asked for.
-            request.headers.push(HeaderName::Supported, "100rel");
+            request.headers.push(HeaderName::Supported, Value::from_static("100rel"));
         }
         leg.session.ask(&mut request);
         let next_hop = first_hop(&mut request, actor.tenant.settings().outbound_proxy.as_ref());
@@ -205,7 +205,7 @@ impl Shard {
     ) {
         let Some(actor) = self.actors.get_mut(&call) else { return };
         let usable = actor.leg_mut(leg).filter(|leg| leg.has_dialog());
-        let made = usable.zip(Method::parse(&Text::from(&*method)));
+        let made = usable.zip(Method::named(&method));
         let made = made.and_then(|(leg, method)| {
             leg.refers.to_peer(&mut headers);
             let (mut request, next_hop) = leg.inside(method, None, headers)?;

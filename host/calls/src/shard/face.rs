@@ -41,7 +41,7 @@ impl Face {
             Transport::Ws => ("sip", ";transport=ws"),
         };
         let (user, at) = user.map_or(("", ""), |user| (user, "@"));
-        format!("<{scheme}:{user}{at}{}{transport}>", self.sent_by())
+        format!("<{scheme}:{user}{at}{}:{}{transport}>", self.host, self.port)
     }
 }
 

@@ -10,6 +10,7 @@ use crate::record::Record;
 use crate::stage::{Answers, Committed, LogLine, Setting, Stage, View};
 use crate::tenant::Tenant;
 use plugboard_sip::time::Time;
+use std::mem;
 use std::sync::Arc;
 
 /// An event ready to be handled. It holds all that the guest may see, so it runs without the shard.
@@ -108,29 +109,40 @@ impl Finished {
         self.state_before.as_deref()
     }
 
-    /// A copy of all that is needed to run the event again, and of what came of it, for a journal.
+    /// A copy of all that is needed to run the event again, and of what came of it.
     pub fn record(&self) -> Record {
-        let Given { number, limits, settings, view, agent, call_id_host } = &self.given;
+        let Given { view, agent, .. } = &self.given;
+        self.record_of(view.clone(), agent.clone(), self.answers.clone())
+    }
+
+    /// As [`Finished::record`], for a journal, which is the last to ask: what the shard does not need is not copied.
+    pub fn take_record(&mut self) -> Record {
+        let Given { view, agent, .. } = &mut self.given;
+        let (view, agent, answers) = (mem::take(view), mem::take(agent), mem::take(&mut self.answers));
+        self.record_of(view, agent, answers)
+    }
+
+    fn record_of(&self, view: View, agent: Option<String>, answers: Answers) -> Record {
         Record {
             tenant: self.tenant.clone(),
-            limits: limits.clone(),
-            settings: settings.clone(),
+            limits: self.given.limits.clone(),
+            settings: self.given.settings.clone(),
             version: self.logic.version_id(),
-            number: *number,
+            number: self.given.number,
             begins: self.state_before.is_none(),
             context: self.context.clone(),
-            call_id_host: call_id_host.clone(),
-            agent: agent.clone(),
-            view: view.clone(),
+            call_id_host: self.given.call_id_host.clone(),
+            agent,
+            view,
             event: self.queued.event.clone(),
-            answers: self.answers.clone(),
+            answers,
             outcome: self.outcome.clone(),
         }
     }
 
     /// What the guest wrote to its log.
     pub fn take_log(&mut self) -> Vec<LogLine> {
-        std::mem::take(&mut self.log)
+        mem::take(&mut self.log)
     }
 }
 

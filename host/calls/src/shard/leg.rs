@@ -21,6 +21,9 @@ use std::time::Duration;
 /// 64*T1).
 pub(super) const ACK_TIME_MAX: Duration = Duration::from_secs(32);
 
+/// How many hops a request of ours may take as a rule (RFC 3261 §8.1.1.6).
+const MAX_FORWARDS: Value = Value::from_static("70");
+
 /// Early dialogs of one leg besides its own, in number. A provisional response of a further fork makes none.
 const FORKS_MAX: usize = 8;
 
@@ -313,13 +316,18 @@ impl Leg {
     }
 
     fn identify(&self, request: &mut Request, to: Value, number: u32) {
-        let cseq = format!("{number} {}", request.method);
-        request.headers.push(HeaderName::MaxForwards, "70");
+        let cseq = cseq(number, &request.method);
+        request.headers.push(HeaderName::MaxForwards, MAX_FORWARDS);
         request.headers.push(HeaderName::From, self.from.clone());
         request.headers.push(HeaderName::To, to);
         request.headers.push(HeaderName::CallId, self.call_id.clone());
         request.headers.push(HeaderName::CSeq, cseq);
     }
+}
+
+/// A CSeq value.
+pub(super) fn cseq(number: u32, method: &Method) -> Value {
+    Value::from([number.to_string().as_str(), " ", method.as_str()].concat())
 }
 
 /// Adds the header fields of a guest; their names were checked when they were staged.

@@ -3,7 +3,7 @@
 use super::actor::{CallRef, Queued, add};
 use super::face::{Way, is_secure};
 use super::failover::Road;
-use super::leg::{LegState, Progress, Purpose, Sent};
+use super::leg::{LegState, Progress, Purpose, Sent, cseq};
 use super::{Faces, LOOKUPS_MAX, LookupId, Output, Owner, Shard};
 use crate::contract::*;
 use crate::history::What;
@@ -15,6 +15,7 @@ use plugboard_sip::text::Text;
 use plugboard_sip::time::Time;
 use plugboard_sip::transaction::ClientId;
 use plugboard_sip::transport::{Destination, Transport};
+use plugboard_sip::values::MaxForwards;
 
 /// Largest request that goes by UDP when the peer may be reached by TCP, in bytes (RFC 3261 §18.1.1: the path's MTU is
 /// not known).
@@ -54,7 +55,9 @@ impl Shard {
         out: &mut Vec<Output>,
     ) {
         let Some(actor) = self.actors.get_mut(&owner.call) else { return };
-        request.headers.set(HeaderName::MaxForwards, actor.hops.to_string());
+        if actor.hops != MaxForwards::DEFAULT {
+            request.headers.set(HeaderName::MaxForwards, actor.hops.to_string());
+        }
         let id = owner.transaction;
         let progress = Progress::Resolving;
         let sent = Sent {
@@ -354,7 +357,7 @@ impl Shard {
             replace_credentials(&mut request.headers, &answerable.field, &challenge.realm, proof);
         }
         let number = leg.next_cseq();
-        request.headers.set(HeaderName::CSeq, format!("{number} {}", request.method));
+        request.headers.set(HeaderName::CSeq, cseq(number, &request.method));
         if request.method == Method::Refer {
             leg.refers.sent(transaction, number);
         }

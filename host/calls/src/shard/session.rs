@@ -1,7 +1,7 @@
 //! Session timers (RFC 4028) of one leg: what is asked for, what was agreed on, and when the next step is due. Pure:
 //! [`super::refresh`] acts on it.
 
-use plugboard_sip::message::{HeaderName, Headers, Method, Request, Response};
+use plugboard_sip::message::{HeaderName, Headers, Method, Request, Response, Value};
 use plugboard_sip::time::Time;
 use plugboard_sip::values::{MinSe, Refresher, SessionExpires};
 use std::time::Duration;
@@ -65,7 +65,7 @@ impl Session {
             return;
         }
         let expires = SessionExpires { interval: seconds, refresher: self.agreed.map(refresher) };
-        request.headers.push(HeaderName::Supported, "timer");
+        request.headers.push(HeaderName::Supported, Value::from_static("timer"));
         request.headers.set(HeaderName::SessionExpires, expires.to_string());
         if let Some(min_se) = self.min_se {
             request.headers.set(HeaderName::MinSe, min_se.to_string());

@@ -115,7 +115,7 @@ impl Switch {
         mut finished: Finished,
     ) -> (Option<Job>, Vec<CallRef>) {
         report(&mut finished);
-        let record = self.journal.get().map(|journal| (journal, finished.record()));
+        let record = self.journal.get().map(|journal| (journal, finished.take_record()));
         let (settled, mut ready) = self.visit(index, |shard, now, out| shard.finish(now, finished, out));
         if let Some((journal, record)) = record {
             journal.note(record, settled);

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::mem;
+use std::ops::Range;
 
 use bytes::Bytes;
 
@@ -130,6 +131,11 @@ impl HeaderName {
             return None;
         }
         Token::new(Text::from_utf8(name)?).map(HeaderName::other)
+    }
+
+    /// As [`HeaderName::parse`], of a part of a message.
+    pub(crate) fn within(message: &Bytes, name: Range<usize>) -> Option<HeaderName> {
+        HeaderName::known(message.get(name.clone())?).or_else(|| HeaderName::parse(message.slice(name)))
     }
 
     /// The name of this text; none when it is not a token.

@@ -21,7 +21,7 @@ macro_rules! methods {
             }
 
             /// As [`Method::parse`]; shares no buffer.
-            pub(crate) fn named(name: &str) -> Option<Method> {
+            pub fn named(name: &str) -> Option<Method> {
                 match name {
                     $($name => Some(Method::$variant),)*
                     _ => Token::new(name).map(|token| Method::Other(Box::new(token))),

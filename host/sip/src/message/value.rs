@@ -27,8 +27,21 @@ impl Value {
         if memchr::memchr2(b'\r', b'\n', &bytes).is_some() {
             return Err(LineBreak);
         }
-        let trimmed = bytes.trim_ascii();
-        Ok(Value(if trimmed.len() == bytes.len() { bytes } else { bytes.slice_ref(trimmed) }))
+        Ok(Value::trimmed(bytes))
+    }
+
+    /// A value that lives as long as the program; costs nothing.
+    ///
+    /// # Panics
+    /// When it holds a line break or white space around it.
+    pub const fn from_static(text: &'static str) -> Value {
+        assert!(text.trim_ascii().len() == text.len(), "a value has no white space around it");
+        let mut at = 0;
+        while at < text.len() {
+            assert!(!matches!(text.as_bytes()[at], b'\r' | b'\n'), "a value holds no line break");
+            at += 1;
+        }
+        Value(Bytes::from_static(text.as_bytes()))
     }
 
     /// The bytes of the value.
@@ -71,22 +84,35 @@ impl Value {
 /// Line breaks become spaces, as unfolding would make of them (RFC 3261 §7.3.1).
 impl From<String> for Value {
     fn from(text: String) -> Value {
-        Value::from(Text::from(text))
+        Value::unbroken(Bytes::from(text))
     }
 }
 
 impl From<&str> for Value {
     fn from(text: &str) -> Value {
-        Value::from(Text::from(text))
+        Value::unbroken(Bytes::copy_from_slice(text.as_bytes()))
     }
 }
 
 impl From<Text> for Value {
     fn from(text: Text) -> Value {
-        match Value::new(text.to_bytes()) {
-            Ok(value) => value,
-            Err(LineBreak) => Value(Bytes::from(text.replace(['\r', '\n'], " ").trim().to_owned())),
+        Value::unbroken(text.into_bytes())
+    }
+}
+
+impl Value {
+    /// Text as a value, with spaces for its line breaks.
+    fn unbroken(text: Bytes) -> Value {
+        if memchr::memchr2(b'\r', b'\n', &text).is_none() {
+            return Value::trimmed(text);
         }
+        let space = |byte: &u8| if matches!(byte, b'\r' | b'\n') { b' ' } else { *byte };
+        Value::trimmed(text.iter().map(space).collect())
+    }
+
+    fn trimmed(bytes: Bytes) -> Value {
+        let trimmed = bytes.trim_ascii();
+        Value(if trimmed.len() == bytes.len() { bytes } else { bytes.slice_ref(trimmed) })
     }
 }
 

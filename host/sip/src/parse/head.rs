@@ -96,7 +96,7 @@ impl Fields {
                     }
                     let value = datagram.slice(value);
                     let value = if folded { Bytes::from(unfold(&value)) } else { value };
-                    self.add(HeaderName::parse(datagram.slice(name)), Value::from_parsed(value), limits);
+                    self.add(HeaderName::within(datagram, name), Value::from_parsed(value), limits);
                 }
             }
         }

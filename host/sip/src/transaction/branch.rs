@@ -34,9 +34,9 @@ impl Branches {
         Branches { start: format!("{BRANCH_COOKIE}{prefix}"), seed }
     }
 
-    /// The branch of this number.
-    pub(super) fn make(&self, purpose: Purpose, number: u64) -> String {
-        format!("{}{}{number:x}.{:016x}", self.start, purpose.letter(), self.proof(purpose, number))
+    /// The branch of this number, with the proof that goes with it.
+    pub(super) fn make(&self, purpose: Purpose, number: u64, proof: u64) -> String {
+        format!("{}{}{number:x}.{proof:016x}", self.start, purpose.letter())
     }
 
     /// The part of the branch of this number that nobody can tell who has not seen it on the wire.
@@ -85,10 +85,12 @@ mod tests {
     #[test]
     fn branches_lead_back_and_differ_by_seed_and_purpose() {
         let branches = Branches::new("pb", [7; 16]);
-        let branch = branches.make(Purpose::Transaction, 0x1_0000_0002);
+        let make =
+            |branches: &Branches, purpose, number| branches.make(purpose, number, branches.proof(purpose, number));
+        let branch = make(&branches, Purpose::Transaction, 0x1_0000_0002);
         assert!(branch.starts_with("z9hG4bKpbt100000002."));
         assert_eq!(branches.read(&branch).map(|claim| claim.transaction), Some(0x1_0000_0002));
-        assert_eq!(branches.read(&branches.make(Purpose::Ack, 1)), None);
+        assert_eq!(branches.read(&make(&branches, Purpose::Ack, 1)), None);
         assert_eq!(branches.read("z9hG4bKother"), None);
         for other in [branch.replace("100000002", "0100000002"), branch.to_uppercase(), format!("{branch}0")] {
             assert_eq!(branches.read(&other), None, "{other}");
@@ -96,6 +98,6 @@ mod tests {
         assert_eq!(branches.proven_transaction(&branch), Some(0x1_0000_0002));
         assert_eq!(Branches::new("pb", [8; 16]).proven_transaction(&branch), None);
         assert_eq!(branches.proven_transaction(&branch.replace("2.", "3.")), None);
-        assert_ne!(branch, Branches::new("pb", [8; 16]).make(Purpose::Transaction, 0x1_0000_0002));
+        assert_ne!(branch, make(&Branches::new("pb", [8; 16]), Purpose::Transaction, 0x1_0000_0002));
     }
 }

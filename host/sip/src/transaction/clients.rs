@@ -15,7 +15,7 @@ use crate::transaction::machine::{ClientAction, ClientInput, ClientMachine};
 use crate::transaction::non_invite_client::NonInviteClient;
 use crate::transaction::table::Table;
 use crate::transaction::{ClientId, Config, Counters, Output, SendError, SentBy, Stray, StrayReason, TimerValues};
-use crate::transport::{Destination, Transport};
+use crate::transport::Destination;
 
 /// All client transactions.
 #[derive(Debug)]
@@ -26,6 +26,8 @@ pub(super) struct Clients<U> {
     acks: u64,
     timers: TimerValues,
     sent_by: Vec<SentBy>,
+    /// The same as text.
+    sent_by_texts: Vec<String>,
     /// Room that the machines' actions are collected in.
     actions: Vec<ClientAction>,
 }
@@ -45,6 +47,7 @@ impl<U: Copy> Clients<U> {
             acks: 0,
             timers: config.timers,
             sent_by: config.sent_by.clone(),
+            sent_by_texts: config.sent_by.iter().map(SentBy::to_string).collect(),
             actions: Vec::new(),
         }
     }
@@ -69,14 +72,16 @@ impl<U: Copy> Clients<U> {
             return Err(SendError::WrongMethod);
         }
         let id = self.table.next_id().ok_or(SendError::TableFull)?;
-        let bytes = self.finish(request, destination, Purpose::Transaction, id)?;
+        let proof = self.branches.proof(Purpose::Transaction, id);
+        let branch = self.branches.make(Purpose::Transaction, id, proof);
+        let bytes = self.finish(request, destination, &branch)?;
         out.push(Output::Transmit { destination, bytes: bytes.clone(), client: Some(ClientId(id)) });
         let is_invite = request.method == Method::Invite;
         self.table.insert(Client {
             machine: ClientMachine::new(is_invite, now, self.timers, destination.transport.is_reliable()),
             user,
             method: request.method.clone(),
-            proof: self.branches.proof(Purpose::Transaction, id),
+            proof,
             destination,
             bytes,
             invite: is_invite.then(Box::default),
@@ -86,21 +91,15 @@ impl<U: Copy> Clients<U> {
         Ok(ClientId(id))
     }
 
-    /// The bytes of a request, with our Via on top.
-    fn finish(
-        &self,
-        request: &Request,
-        destination: Destination,
-        purpose: Purpose,
-        number: u64,
-    ) -> Result<Bytes, SendError> {
+    /// The bytes of a request, with our Via on top (RFC 3261 §8.1.1.7), which asks for `rport` (RFC 3581 §3).
+    fn finish(&self, request: &Request, destination: Destination, branch: &str) -> Result<Bytes, SendError> {
         let cseq = request.headers.cseq().map_err(|_| SendError::Malformed)?;
         let unsafe_uri = request.uri.bytes().any(|byte| byte == b' ' || byte.is_ascii_control());
         if cseq.method != request.method || request.uri.is_empty() || unsafe_uri {
             return Err(SendError::Malformed);
         }
-        let sent_by = self.sent_by.get(usize::from(destination.local)).ok_or(SendError::NoListener)?;
-        let via = own_via(destination.transport, sent_by, &self.branches.make(purpose, number));
+        let sent_by = self.sent_by_texts.get(usize::from(destination.local)).ok_or(SendError::NoListener)?;
+        let via = ["SIP/2.0/", destination.transport.as_str(), " ", sent_by, ";branch=", branch, ";rport"].concat();
         let bytes = request.to_bytes_below(&via);
         if bytes.len() > max_message(destination.transport) { Err(SendError::TooLarge) } else { Ok(bytes) }
     }
@@ -128,7 +127,8 @@ impl<U: Copy> Clients<U> {
         if ack.method != Method::Ack {
             return Err(SendError::WrongMethod);
         }
-        let bytes = self.finish(ack, destination, Purpose::Ack, self.acks)?;
+        let proof = self.branches.proof(Purpose::Ack, self.acks);
+        let bytes = self.finish(ack, destination, &self.branches.make(Purpose::Ack, self.acks, proof))?;
         self.acks += 1;
         let invite = self.table.get_mut(client.0).and_then(|entry| entry.invite.as_mut());
         let accepted = invite.and_then(|invite| invite.accepted.iter_mut().find(|one| one.to_tag == to_tag));
@@ -293,13 +293,5 @@ impl<U: Copy> Clients<U> {
             let earliest = deadlines.into_iter().flatten().min();
             self.deadlines.schedule(id, &mut client.scheduled, earliest);
         }
-    }
-}
-
-/// Our Via for a request (RFC 3261 §8.1.1.7), asking for `rport` (RFC 3581 §3).
-fn own_via(transport: Transport, SentBy { host, port }: &SentBy, branch: &str) -> String {
-    match port {
-        Some(port) => format!("SIP/2.0/{transport} {host}:{port};branch={branch};rport"),
-        None => format!("SIP/2.0/{transport} {host};branch={branch};rport"),
     }
 }

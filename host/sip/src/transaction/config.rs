@@ -1,5 +1,6 @@
 //! What a layer is built with.
 
+use std::fmt;
 use std::time::Duration;
 
 use crate::host::Host;
@@ -40,6 +41,16 @@ pub struct SentBy {
     pub host: Host,
     /// The port; none for the default of the transport.
     pub port: Option<u16>,
+}
+
+/// As it stands in a Via.
+impl fmt::Display for SentBy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.port {
+            Some(port) => write!(f, "{}:{port}", self.host),
+            None => self.host.fmt(f),
+        }
+    }
 }
 
 /// How many transactions a layer may hold; what comes beyond is refused and counted.

@@ -179,9 +179,9 @@ impl Exchange {
     fn run(&mut self, call: CallRef) {
         let mut job = self.shard.begin(self.now, call);
         while let Some(begun) = job {
-            let finished = begun.run();
+            let mut finished = begun.run();
             assert!(finished.breakdown().is_none(), "{:?}", finished.breakdown());
-            let record = finished.record();
+            let record = finished.take_record();
             self.shard.finish(self.now, finished, &mut self.out);
             drop(record);
             self.let_out();

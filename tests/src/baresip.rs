@@ -16,6 +16,8 @@ use crate::wait::{SOON, until};
 const RATE: f64 = 8_000.0;
 /// Samples by which a tone is recognised: an eighth of a second.
 const SAMPLES: usize = 1_000;
+/// Samples of one RTP packet: 20 ms.
+const PACKET_SAMPLES: usize = 160;
 /// What stands before the samples in a WAV file, in bytes.
 const WAV_HEADER_BYTES: usize = 44;
 
@@ -103,6 +105,37 @@ impl Baresip {
         });
     }
 
+    /// Waits until it has had its tone to say for so much longer, whether it sent it or not.
+    pub fn goes_on_for(&self, seconds: usize) {
+        let wanted = self.samples("-enc.wav") + seconds * RATE as usize;
+        until("a phone to go on", SOON * 2, || (self.samples("-enc.wav") >= wanted).then_some(()));
+    }
+
+    /// The RTP packets of its call until now that it has had to say, in number.
+    pub fn packets_made(&self) -> usize {
+        self.samples("-enc.wav") / PACKET_SAMPLES
+    }
+
+    /// The RTP packets that it has made sound of until now, in number. It makes none any more after a hold.
+    pub fn packets_heard(&self) -> usize {
+        self.samples("-dec.wav") / PACKET_SAMPLES
+    }
+
+    /// The RTP packets that it sent and received in its call, in number, once that is over.
+    pub fn packets(&mut self) -> (usize, usize) {
+        self.says("packets: ");
+        let log = self.log();
+        let line = log.rsplit_once("packets: ").and_then(|(_, rest)| rest.lines().next()).unwrap_or_default();
+        let mut numbers = line.split_whitespace().filter_map(|number| number.parse().ok());
+        numbers.next().zip(numbers.next()).expect("two numbers")
+    }
+
+    /// What is in its recordings of this kind, in samples.
+    fn samples(&self, kind: &str) -> usize {
+        let of = |recording: &Vec<u8>| recording.len().saturating_sub(WAV_HEADER_BYTES) / 2;
+        self.recordings(kind).iter().map(of).sum()
+    }
+
     /// Asserts that what it hears comes from one of these ports: those of the other phone.
     pub fn hears_directly(&self, other: &Baresip) {
         let log = self.log();
@@ -117,16 +150,16 @@ impl Baresip {
 
     /// What it heard in its last call.
     fn heard(&self) -> Vec<i16> {
-        let last = self.recordings().pop().unwrap_or_default();
+        let last = self.recordings("-dec.wav").pop().unwrap_or_default();
         let samples = last.get(WAV_HEADER_BYTES..).unwrap_or_default().chunks_exact(2);
         samples.map(|sample| i16::from_le_bytes([sample[0], sample[1]])).collect()
     }
 
-    /// The files of what it heard, by their time.
-    fn recordings(&self) -> Vec<Vec<u8>> {
+    /// The files of what it heard, or said, by their time.
+    fn recordings(&self, kind: &str) -> Vec<Vec<u8>> {
         let entries = fs::read_dir(&self.folder).expect("its folder is there");
         let mut files: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
-        files.retain(|file| file.to_string_lossy().ends_with("-dec.wav"));
+        files.retain(|file| file.to_string_lossy().ends_with(kind));
         files.sort();
         files.iter().filter_map(|file| fs::read(file).ok()).collect()
     }

@@ -1,5 +1,5 @@
-//! What must hold for whatever bytes a SIP peer sends. Each oracle takes bytes, gives them to `plugboard-sip`, and
-//! panics when that breaks a promise: it panics, loses something, misreads what it printed itself, or works without end.
+//! What must hold for whatever bytes a SIP peer sends. Each oracle takes bytes, gives them to `plugboard-sip`, or to the
+//! session descriptions of `plugboard-sdk`, and panics when that breaks a promise: it panics, loses something, misreads what it printed itself, or works without end.
 //!
 //! Two use them: the fuzz targets in `tests/fuzz`, and the test beside this crate, which holds the targets' corpora and
 //! some thousand mutations of them against the same oracles with the stable toolchain.
@@ -8,6 +8,7 @@ mod digest;
 mod layer;
 mod message;
 mod mutate;
+mod sdp;
 mod stream;
 mod time;
 mod typed;
@@ -17,6 +18,7 @@ pub use digest::digest;
 pub use layer::layer;
 pub use message::message;
 pub use mutate::Mutator;
+pub use sdp::sdp;
 pub use stream::stream;
 pub use time::in_time;
 pub use typed::{name_addr, uri, via};
@@ -26,11 +28,12 @@ pub use values::values;
 pub type Oracle = fn(&[u8]);
 
 /// All oracles by the names of their fuzz targets and corpora.
-pub const ORACLES: [(&str, Oracle); 8] = [
+pub const ORACLES: [(&str, Oracle); 9] = [
     ("digest", digest),
     ("layer", layer),
     ("message", message),
     ("name_addr", name_addr),
+    ("sdp", sdp),
     ("stream", stream),
     ("uri", uri),
     ("values", values),

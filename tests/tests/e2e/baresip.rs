@@ -8,6 +8,11 @@ use plugboard_tests::wait::{SOON, until};
 /// The tones of the two phones, in hertz.
 const ALICE: u32 = 440;
 const BOB: u32 = 1_000;
+/// How long the call is on hold, and how long they talk again afterwards, in seconds.
+const HOLD_SECONDS: usize = 2;
+const TALK_SECONDS: usize = 3;
+/// RTP packets of a second, in number.
+const SECOND: usize = 50;
 
 struct Talk {
     alice: Baresip,
@@ -45,18 +50,28 @@ fn turned(phone: &Baresip, from: &str, to: &str) {
 fn invite_mode_with_hold_and_resume_from_a_phone() {
     let Talk { mut alice, mut bob, server, path, _place } = Talk::start("baresip-invite", "invite");
     server.await_json(&path, "the call to be up", |json| json["phase"] == "up");
+    let heard = [&alice, &bob].map(Baresip::packets_heard);
     alice.type_in("/hold");
     bob.says("a=sendonly");
     turned(&alice, "a=sendonly", "a=recvonly");
+    alice.goes_on_for(HOLD_SECONDS);
     alice.type_in("/resume");
     turned(&bob, "a=recvonly", "a=sendrecv");
     turned(&alice, "a=recvonly", "a=sendrecv");
+    bob.goes_on_for(TALK_SECONDS);
 
     bob.type_in("/hangup");
     assert_eq!(server.await_outcome(&path), (200, "called".to_owned()));
     alice.says("session closed");
     bob.says("terminate call");
     server.await_end(&path);
+    for (phone, heard) in [&mut alice, &mut bob].into_iter().zip(heard) {
+        let (sent, received) = phone.packets();
+        let made = phone.packets_made();
+        let talked = received - heard;
+        assert!(sent + SECOND * HOLD_SECONDS * 3 / 4 <= made, "sent {sent} of {made}: it talked while on hold");
+        assert!(talked >= SECOND * TALK_SECONDS * 3 / 4, "{talked} after the hold: it was not talked to any more");
+    }
 }
 
 #[test]

@@ -156,9 +156,9 @@ fn find_line(description: &[u8], beginning: &[u8]) -> Option<(usize, usize)> {
     let mut start = 0;
     for line in description.split_inclusive(|byte| *byte == b'\n') {
         if line.starts_with(beginning) {
-            let bare = line.strip_suffix(b"\n").unwrap_or(line);
-            let bare = bare.strip_suffix(b"\r").unwrap_or(bare);
-            return Some((start, start + bare.len()));
+            // Whatever stands before the line end must not become a part of another line's.
+            let bare = line.iter().rposition(|byte| !matches!(byte, b'\r' | b'\n')).map_or(0, |last| last + 1);
+            return Some((start, start + bare));
         }
         start += line.len();
     }

@@ -1,7 +1,7 @@
 //! Text that is cheap to clone, and the token of the SIP grammar.
 
 use std::borrow::Borrow;
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::hash::{Hash, Hasher};
 use std::ops::Deref;
 
@@ -126,6 +126,16 @@ impl fmt::Debug for Text {
         fmt::Debug::fmt(self.as_str(), f)
     }
 }
+
+/// A value as it prints, in one allocation for what is usual; `to_string` would make several.
+pub fn printed(value: impl fmt::Display) -> String {
+    let mut text = String::with_capacity(USUAL_BYTES);
+    write!(text, "{value}").expect("writing to a String cannot fail");
+    text
+}
+
+/// What most values fit into, in bytes.
+const USUAL_BYTES: usize = 96;
 
 /// A `token` of the SIP grammar (RFC 3261 §25.1): letters, digits and ``-.!%*_+`'~``, at least one.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

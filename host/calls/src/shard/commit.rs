@@ -283,11 +283,9 @@ fn first_hop(request: &mut Request, proxy: Option<&SipUri>) -> Option<NextHop> {
 
 /// An address as From and To carry it.
 fn field(address: &Address, tag: Option<&str>) -> Value {
-    let tag = tag.map(|tag| format!(";tag={tag}")).unwrap_or_default();
-    match &address.display_name {
-        Some(name) => Value::from(format!("{} <{}>{tag}", quote(name), address.uri)),
-        None => Value::from(format!("<{}>{tag}", address.uri)),
-    }
+    let name = address.display_name.as_ref().map(|name| quote(name) + " ").unwrap_or_default();
+    let [tag_is, tag] = tag.map_or(["", ""], |tag| [";tag=", tag]);
+    Value::from([&*name, "<", &*address.uri, ">", tag_is, tag].concat())
 }
 
 fn contact_user(address: &Address) -> Option<Text> {

@@ -2,7 +2,7 @@
 
 use plugboard_sip::message::{HeaderName, Headers, Method, Request, Response, Value};
 use plugboard_sip::name_addr::NameAddr;
-use plugboard_sip::text::Text;
+use plugboard_sip::text::{Text, printed};
 use plugboard_sip::uri::{SipUri, Uri};
 
 /// Routes that a dialog may have, in number; a longer route set is the mark of an attack or a loop.
@@ -138,7 +138,7 @@ pub(crate) fn refreshes_target(method: &Method) -> bool {
 fn contact(headers: &Headers) -> Option<Text> {
     let contact = NameAddr::parse(&headers.list(&HeaderName::Contact).next()?.to_text()?).ok()?;
     match contact.uri {
-        Uri::Sip(uri) => Some(Text::from(uri.to_string())),
+        Uri::Sip(uri) => Some(Text::from(printed(uri))),
         Uri::Other(_) => None,
     }
 }

@@ -3,6 +3,7 @@
 use plugboard_sip::host::Host;
 use plugboard_sip::locate::NextHop;
 use plugboard_sip::message::{HeaderName, Request};
+use plugboard_sip::text::printed;
 use plugboard_sip::transport::{Destination, Transport};
 use std::net::SocketAddr;
 
@@ -41,7 +42,7 @@ impl Face {
             Transport::Ws => ("sip", ";transport=ws"),
         };
         let (user, at) = user.map_or(("", ""), |user| (user, "@"));
-        format!("<{scheme}:{user}{at}{}:{}{transport}>", self.host, self.port)
+        printed(format_args!("<{scheme}:{user}{at}{}:{}{transport}>", self.host, self.port))
     }
 }
 

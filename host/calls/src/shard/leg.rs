@@ -11,7 +11,7 @@ use bytes::Bytes;
 use plugboard_sip::digest::Challenge;
 use plugboard_sip::locate::NextHop;
 use plugboard_sip::message::{HeaderName, Headers, Method, Request, Response, Value};
-use plugboard_sip::text::Text;
+use plugboard_sip::text::{Text, printed};
 use plugboard_sip::time::Time;
 use plugboard_sip::transaction::{ClientId, ServerId};
 use plugboard_sip::transport::Destination;
@@ -23,6 +23,9 @@ pub(super) const ACK_TIME_MAX: Duration = Duration::from_secs(32);
 
 /// How many hops a request of ours may take as a rule (RFC 3261 §8.1.1.6).
 const MAX_FORWARDS: Value = Value::from_static("70");
+
+/// Header fields that the host puts on a request, in number: room is made for so many.
+const OWN_FIELDS: usize = 10;
 
 /// Early dialogs of one leg besides its own, in number. A provisional response of a further fork makes none.
 const FORKS_MAX: usize = 8;
@@ -211,6 +214,7 @@ impl Leg {
     pub fn opening(&mut self, headers: Vec<Header>, body: Vec<u8>) -> Request {
         let number = self.next_cseq();
         let mut request = Request::new(Method::Invite, &self.target);
+        request.headers = Headers::with_capacity(OWN_FIELDS + headers.len());
         self.identify(&mut request, self.to.clone(), number);
         push_all(&mut request, headers);
         request.body = body.into();
@@ -307,6 +311,7 @@ impl Leg {
         let next_hop = self.way.as_ref().map_or(next_hop.clone(), |way| way.along(next_hop));
         let number = number.unwrap_or_else(|| self.next_cseq());
         let mut request = Request::new(method, path.uri);
+        request.headers = Headers::with_capacity(OWN_FIELDS + path.routes.len() + headers.len());
         for route in path.routes {
             request.headers.push(HeaderName::Route, route);
         }
@@ -327,7 +332,7 @@ impl Leg {
 
 /// A CSeq value.
 pub(super) fn cseq(number: u32, method: &Method) -> Value {
-    Value::from([number.to_string().as_str(), " ", method.as_str()].concat())
+    Value::from(printed(format_args!("{number} {}", method.as_str())))
 }
 
 /// Adds the header fields of a guest; their names were checked when they were staged.

@@ -1,7 +1,7 @@
 //! What tells on the wire that something is of a shard: its tags and branches begin with a mark.
 
 use super::Shard;
-use plugboard_sip::text::Text;
+use plugboard_sip::text::{Text, printed};
 
 /// Length of the tags that we give, in bytes.
 const OWN_TAG_BYTES: usize = 18;
@@ -30,7 +30,7 @@ pub fn may_belong(message: &[u8]) -> bool {
 impl Shard {
     /// The tag that our side of a new dialog gets; carries the shard.
     pub(super) fn new_tag(&mut self) -> Text {
-        let tag = format!("{}{:016x}", mark(self.index), self.chance.next_u64());
+        let tag = printed(format_args!("{}{:016x}", mark(self.index), self.chance.next_u64()));
         debug_assert_eq!(tag.len(), OWN_TAG_BYTES);
         Text::from(tag)
     }

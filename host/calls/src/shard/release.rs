@@ -97,7 +97,7 @@ impl Shard {
         }
         actor.tenant.counters.calls_up.subtract();
         actor.phase = Phase::EndedByHost { reason, until: now + RECORD_KEPT };
-        self.clear_away(now, call, answer::busy("the call was ended"), out);
+        self.clear_away(now, call, || answer::busy("the call was ended"), out);
         self.reschedule(now, call);
     }
 
@@ -110,7 +110,7 @@ impl Shard {
         if self.by_key.get(&name) == Some(&call) {
             self.by_key.remove(&name);
         }
-        self.clear_away(now, call, answer::unanswered(), out);
+        self.clear_away(now, call, answer::unanswered, out);
         self.reschedule(now, call);
         for arrival in unheard {
             self.http(now, arrival, out);
@@ -118,7 +118,7 @@ impl Shard {
     }
 
     /// Answers what waits, stops the timers and lets every leg go.
-    fn clear_away(&mut self, now: Time, call: CallRef, response: HttpResponse, out: &mut Vec<Output>) {
+    fn clear_away(&mut self, now: Time, call: CallRef, response: fn() -> HttpResponse, out: &mut Vec<Output>) {
         let Some(actor) = self.actors.get_mut(&call) else { return };
         actor.timers.clear();
         actor.retry_at = None;
@@ -127,7 +127,7 @@ impl Shard {
         let owed: Vec<TransactionId> = actor.owed.iter().map(|owed| owed.id).collect();
         let legs: Vec<LegId> = actor.legs.iter().map(|leg| leg.id).collect();
         for exchange in exchanges {
-            out.push(Output::HttpRespond { exchange, response: response.clone() });
+            out.push(Output::HttpRespond { exchange, response: response() });
         }
         for id in owed {
             self.answer_owed(now, call, id, Status::REQUEST_TERMINATED, out);

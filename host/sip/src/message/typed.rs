@@ -3,7 +3,7 @@
 use crate::cseq::CSeq;
 use crate::message::{HeaderName, Headers, Request, Status, Value};
 use crate::name_addr::NameAddr;
-use crate::text::Text;
+use crate::text::{Text, printed};
 use crate::values::MaxForwards;
 use crate::via::{self, Via};
 
@@ -152,7 +152,7 @@ fn tagged(to: &Value, status: Status, to_tag: &str) -> Value {
         return to.clone();
     }
     match to.to_text().and_then(|text| NameAddr::parse(&text).ok()) {
-        Some(address) if address.tag().is_none() => Value::from(address.with_tag(to_tag).to_string()),
+        Some(address) if address.tag().is_none() => Value::from(printed(address.with_tag(to_tag))),
         _ => to.clone(),
     }
 }

@@ -10,7 +10,7 @@ use crate::parse::{Limits, ParseError, ParseErrorKind};
 use crate::text::Text;
 
 /// Room made for header fields at first: most messages have fewer.
-const USUAL_HEADERS: usize = 24;
+const USUAL_HEADERS: usize = 16;
 
 pub(super) fn parse(datagram: Bytes, limits: &Limits) -> Result<Message, ParseError> {
     let mut scanner = Scanner::new(&datagram);

@@ -9,6 +9,7 @@ use foldhash::quality::FixedState;
 use crate::host::Host;
 use crate::message::{HeaderName, Message, Method, Request, Response, Status};
 use crate::parse::{Limits, parse_datagram};
+use crate::text::printed;
 use crate::transport::Destination;
 use crate::via::Via;
 
@@ -42,7 +43,7 @@ pub fn stateless_response(
     let destination = match response.headers.top_via() {
         Ok(mut via) => {
             via.stamp(source.remote);
-            response.headers.replace_first_in_list(&HeaderName::Via, &via.to_string());
+            response.headers.replace_first_in_list(&HeaderName::Via, &printed(&via));
             response_destination(&via, source)
         }
         Err(_) => source,

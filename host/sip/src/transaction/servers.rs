@@ -6,7 +6,7 @@ use bytes::Bytes;
 use foldhash::quality::FixedState;
 
 use crate::message::{HeaderName, Method, Request, Response, Status};
-use crate::text::Text;
+use crate::text::{Text, printed};
 use crate::time::Time;
 use crate::transaction::config::max_message;
 use crate::transaction::deadlines::{Deadlines, Scheduled};
@@ -98,7 +98,7 @@ impl Servers {
             return self.step(now, id, ServerInput::Retransmission, None, counters, out);
         }
         via.stamp(flow.remote);
-        request.headers.replace_first_in_list(&HeaderName::Via, &via.to_string());
+        request.headers.replace_first_in_list(&HeaderName::Via, &printed(&via));
         if request.method == Method::Cancel {
             return self.cancelled(now, &key, request, &via, flow, counters, out);
         }

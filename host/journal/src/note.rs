@@ -17,16 +17,14 @@ const SECRETIVE_MAX: usize = 100_000;
 /// Room for the line of an ordinary event, in bytes.
 const LINE_BYTES: usize = 2_048;
 
-/// A line to be written.
+/// What a line is written for.
 pub(crate) struct Note {
     pub tenant: Arc<Tenant>,
     pub holds: Holds,
-    /// JSON, masked; without the end of the line.
-    pub line: Vec<u8>,
 }
 
 /// What holds for a line, and is told by an opening before it.
-#[derive(Clone, PartialEq)]
+#[derive(PartialEq)]
 pub(crate) struct Holds {
     pub limits: Limits,
     pub settings: Arc<GuestSettings>,
@@ -40,11 +38,12 @@ pub(crate) struct Notes {
 }
 
 impl Notes {
-    /// The note of a finished event. Those of one call must be made in their order.
+    /// The note of a finished event, and its line: JSON, masked, without an end. Those of one call must be made in their
+    /// order.
     ///
     /// # Errors
     /// When it cannot be written as JSON.
-    pub fn make(&self, record: Record, settled: Settled) -> serde_json::Result<Note> {
+    pub fn make(&self, record: Record, settled: Settled) -> serde_json::Result<(Note, Vec<u8>)> {
         let tenant = record.tenant.clone();
         let holds = Holds { limits: record.limits.clone(), settings: record.settings.clone() };
         let mut line = event_line(record, settled);
@@ -53,7 +52,7 @@ impl Notes {
         }
         let mut bytes = Vec::with_capacity(LINE_BYTES);
         serde_json::to_writer(&mut bytes, &Line::Event(Box::new(line)))?;
-        Ok(Note { tenant, holds, line: bytes })
+        Ok((Note { tenant, holds }, bytes))
     }
 
     /// Masks the event, and says whether its call was given a secret by now.

@@ -10,16 +10,28 @@ use std::time::{Duration, Instant};
 /// How long the writer lets notes gather: the longest that a note waits for the file on a machine that is not busy.
 const COLLECT: Duration = Duration::from_millis(50);
 
-/// Notes that wait, at most `notes_max` of them.
+/// Room that is kept for the lines of a batch, in bytes.
+const ROOM_BYTES: usize = 1024 * 1024;
+
+/// Notes that wait, at most `notes_max` of them, and their lines of at most so many bytes.
 pub(crate) struct Queue {
     notes_max: usize,
+    bytes_max: usize,
     inner: Mutex<Inner>,
     wake: Condvar,
 }
 
+/// Notes that gathered. Their lines stand behind one another in one buffer: it is used again and again, so nothing is
+/// allocated here that another thread gives back.
+#[derive(Default)]
+pub(crate) struct Batch {
+    notes: Vec<(Note, usize)>,
+    lines: Vec<u8>,
+}
+
 #[derive(Default)]
 struct Inner {
-    notes: Vec<Note>,
+    batch: Batch,
     /// What the writer is to do once it has written the notes.
     orders: Vec<Order>,
     /// The writer sleeps until the first note.
@@ -46,16 +58,18 @@ pub(crate) enum Taken {
 }
 
 impl Queue {
-    pub fn new(notes_max: usize) -> Self {
-        Self { notes_max, inner: Mutex::default(), wake: Condvar::new() }
+    pub fn new(notes_max: usize, bytes_max: usize) -> Self {
+        Self { notes_max, bytes_max, inner: Mutex::default(), wake: Condvar::new() }
     }
 
-    /// Adds a note; whether there was room.
-    pub fn push(&self, note: Note) -> bool {
+    /// Adds a note and its line; whether there was room.
+    pub fn push(&self, note: Note, line: &[u8]) -> bool {
         let mut inner = self.lock();
-        let room = inner.notes.len() < self.notes_max;
+        let Batch { notes, lines } = &mut inner.batch;
+        let room = notes.len() < self.notes_max && lines.len() + line.len() <= self.bytes_max;
         if room {
-            inner.notes.push(note);
+            notes.push((note, line.len()));
+            lines.extend_from_slice(line);
         }
         if std::mem::take(&mut inner.idle) {
             drop(inner);
@@ -78,10 +92,10 @@ impl Queue {
 
     /// Waits for notes, at most so long, and lets a few gather; they come in `batch`, which must be empty and whose room
     /// is used for those to come.
-    pub fn take(&self, batch: &mut Vec<Note>, at_most: Duration) -> Taken {
+    pub fn take(&self, batch: &mut Batch, at_most: Duration) -> Taken {
         let mut inner = self.lock();
         let until = Instant::now() + at_most;
-        while inner.notes.is_empty() && inner.orders.is_empty() && !inner.closed {
+        while inner.batch.notes.is_empty() && inner.orders.is_empty() && !inner.closed {
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return Taken::Nothing;
@@ -100,13 +114,27 @@ impl Queue {
             inner =
                 self.wake.wait_timeout(inner, left).map_or_else(|poisoned| poisoned.into_inner().0, |woken| woken.0);
         }
-        std::mem::swap(&mut inner.notes, batch);
+        std::mem::swap(&mut inner.batch, batch);
         let orders = std::mem::take(&mut inner.orders);
-        if inner.closed && batch.is_empty() && orders.is_empty() { Taken::Closed } else { Taken::Work(orders) }
+        if inner.closed && batch.notes.is_empty() && orders.is_empty() { Taken::Closed } else { Taken::Work(orders) }
     }
 
     /// A panic elsewhere leaves the list whole.
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Batch {
+    /// Hands out each note with its line, and is empty then.
+    pub fn drain(&mut self, mut each: impl FnMut(Note, &[u8])) {
+        let mut rest = self.lines.as_slice();
+        for (note, length) in self.notes.drain(..) {
+            let (line, behind) = rest.split_at(length.min(rest.len()));
+            rest = behind;
+            each(note, line);
+        }
+        self.lines.clear();
+        self.lines.shrink_to(ROOM_BYTES);
     }
 }

@@ -4,7 +4,7 @@
 use crate::files::{Bounds, Folder};
 use crate::line::{FORMAT, Line, Opening};
 use crate::note::{Holds, Note, Notes};
-use crate::queue::{Order, Queue, Taken};
+use crate::queue::{Batch, Order, Queue, Taken};
 use plugboard_calls::record::{Record, Settled};
 use std::collections::HashMap;
 use std::io;
@@ -16,7 +16,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
 /// Bytes of lines that wait to be written.
-const QUEUE_BYTES_MAX: u64 = 64 * 1024 * 1024;
+const QUEUE_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// How often the thread looks at the age of files.
 const TIDY_EVERY: Duration = Duration::from_secs(60);
 
@@ -40,7 +40,6 @@ pub struct Counters {
     pub failed: AtomicU64,
     /// Bytes that the files hold.
     pub bytes: AtomicU64,
-    waiting_bytes: AtomicU64,
 }
 
 impl Journal {
@@ -50,7 +49,7 @@ impl Journal {
     /// # Errors
     /// When the thread cannot be started.
     pub fn start(path: &Path, bounds: Bounds, queue_max: usize) -> io::Result<Self> {
-        let queue = Arc::new(Queue::new(queue_max));
+        let queue = Arc::new(Queue::new(queue_max, QUEUE_BYTES_MAX));
         let counters = Arc::new(Counters::default());
         let mut writer = Writer {
             path: path.to_owned(),
@@ -68,21 +67,15 @@ impl Journal {
     /// come in their order.
     pub fn note(&self, record: Record, settled: Settled) {
         match self.notes.make(record, settled) {
-            Ok(note) => self.push(note),
+            Ok((note, line)) => {
+                if !self.queue.push(note, &line) {
+                    self.counters.dropped.fetch_add(1, Ordering::Relaxed);
+                }
+            }
             Err(error) => {
                 self.counters.failed.fetch_add(1, Ordering::Relaxed);
                 tracing::error!(%error, "an event cannot be written to the journal");
             }
-        }
-    }
-
-    fn push(&self, note: Note) {
-        let size = size(&note);
-        let waiting = &self.counters.waiting_bytes;
-        let room = waiting.fetch_add(size, Ordering::Relaxed) + size <= QUEUE_BYTES_MAX;
-        if !room || !self.queue.push(note) {
-            waiting.fetch_sub(size, Ordering::Relaxed);
-            self.counters.dropped.fetch_add(1, Ordering::Relaxed);
         }
     }
 
@@ -136,11 +129,11 @@ struct Files {
 impl Writer {
     fn run(&mut self, queue: &Queue) {
         let mut tidied = Instant::now();
-        let mut batch = Vec::new();
+        let mut batch = Batch::default();
         loop {
             match queue.take(&mut batch, TIDY_EVERY) {
                 Taken::Work(orders) => {
-                    batch.drain(..).for_each(|note| self.event(note));
+                    batch.drain(|note, line| self.event(note, line));
                     self.flush();
                     orders.into_iter().for_each(|order| self.obey(order));
                 }
@@ -166,9 +159,8 @@ impl Writer {
         }
     }
 
-    fn event(&mut self, note: Note) {
-        self.counters.waiting_bytes.fetch_sub(size(&note), Ordering::Relaxed);
-        match self.write(note) {
+    fn event(&mut self, note: Note, line: &[u8]) {
+        match self.write(note, line) {
             Ok(()) => {
                 self.counters.written.fetch_add(1, Ordering::Relaxed);
                 self.complained = false;
@@ -180,7 +172,7 @@ impl Writer {
         }
     }
 
-    fn write(&mut self, note: Note) -> io::Result<()> {
+    fn write(&mut self, note: Note, line: &[u8]) -> io::Result<()> {
         let now = SystemTime::now();
         let domain = &note.tenant.domain;
         if !self.tenants.contains_key(domain) {
@@ -194,7 +186,7 @@ impl Writer {
             files.folder.write(&serde_json::to_vec(&Line::Opening(opening))?, now)?;
             files.opened = Some(note.holds);
         }
-        files.folder.write(&note.line, now)
+        files.folder.write(line, now)
     }
 
     fn flush(&mut self) {
@@ -224,9 +216,4 @@ fn folder_name(domain: &str) -> io::Result<&str> {
     let safe = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'.' || b == b'_';
     let fits = domain.bytes().all(safe) && !domain.starts_with('.') && !domain.is_empty();
     fits.then_some(domain).ok_or_else(|| io::Error::other(format!("{domain:?} cannot name a folder")))
-}
-
-/// What a note takes in memory, in bytes.
-fn size(note: &Note) -> u64 {
-    (note.line.capacity() + size_of::<Note>()) as u64
 }

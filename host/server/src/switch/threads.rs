@@ -20,7 +20,7 @@ const READERS: usize = 6;
 /// The pause after a socket error that is not about one datagram.
 const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(100);
 /// Precision of the timers of calls: what is due within it is done together.
-const TICK: Duration = Duration::from_millis(5);
+const TICK: Duration = Duration::from_millis(10);
 
 /// Starts them all, and lets peers connect.
 pub(super) fn start(switch: &Arc<Switch>) -> Result<(), SwitchError> {

@@ -32,7 +32,7 @@ struct Parties {
 
 /// What an event made of it.
 pub(crate) enum Moved {
-    On(Moving),
+    On(Box<Moving>),
     /// The target, whose leg this is, has taken the place of another leg.
     Done {
         leaving: u32,
@@ -92,7 +92,7 @@ impl Moving {
     ) -> Moved {
         if response.method == "NOTIFY" {
             self.parties.notified(desk, response);
-            return Moved::On(self);
+            return Moved::On(Box::new(self));
         }
         let rings = response.method == "INVITE" && (101..200).contains(&response.status);
         if rings && self.target() == Some(response.leg.value) {
@@ -181,7 +181,7 @@ impl Parties {
             referral.finish(desk, outcome);
         }
         match transferring {
-            Transferring::On(step) => Moved::On(Moving { step, parties: self }),
+            Transferring::On(step) => Moved::On(Box::new(Moving { step, parties: self })),
             Transferring::Done { target } => Moved::Done { leaving: self.leaving, target },
             Transferring::Undone if self.gone => {
                 let status = outcome.filter(|outcome| !outcome.is_success()).cloned().unwrap_or(Status::new(487));

@@ -324,7 +324,7 @@ impl Up {
     fn after_transfer(mut self, desk: &mut Desk<'_>, record: &mut Record, moved: Moved) -> Next<Self> {
         match moved {
             Moved::On(moving) => {
-                self.transfer = Some(moving);
+                self.transfer = Some(*moving);
                 return Next::On(self);
             }
             Moved::Broken { leg, status } => return self.lost(leg, status),

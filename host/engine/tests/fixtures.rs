@@ -18,7 +18,7 @@ macro_rules! tested {
 }
 
 const TESTED: &[(&str, fn())] = tested![
-    answers_twice breaks_off echo floods foreign_import grows huge_headers huge_state leaves_legs lies loops never_answers panics
+    answers_twice breaks_off echo floods foreign_import grows huge_headers huge_state leaves_legs lies loops mirror never_answers panics
     panics_in_migrate recurses refuses_migrate traps version_two wasi
 ];
 
@@ -172,6 +172,14 @@ fn loops() {
     assert!(begun.elapsed().as_millis() < 4 * 50 + 400, "took {:?}", begun.elapsed());
     bench.still_works();
     assert_eq!(bench.version.stats().instances_dropped, 3);
+}
+
+/// What it gives back, for whatever it is told: `mirror.rs`.
+#[test]
+fn mirror() {
+    let bench = Bench::new("mirror");
+    assert!(bench.get("/callcontroller/a").says("3:GET17:/callcontroller/a"));
+    bench.still_works();
 }
 
 #[test]

@@ -137,10 +137,15 @@ pub fn request(path: &str) -> HttpRequest {
 }
 
 pub fn stage() -> Stage {
+    stage_with(View { exchanges: vec![ExchangeId(1)], next_leg: 1, next_transaction: 1, ..View::default() })
+}
+
+/// A stage for an event that may refer to these.
+pub fn stage_with(view: View) -> Stage {
     let mut settings = GuestSettings::default();
     settings.insert("tone", "dial".to_owned()).expect("within bounds");
     Stage::new(Setting {
-        view: View { exchanges: vec![ExchangeId(1)], next_leg: 1, next_transaction: 1, ..View::default() },
+        view,
         limits: Limits::default(),
         now: Time::from_millis(0),
         seed: 7,

@@ -12,6 +12,7 @@ use crate::ticker::Ticker;
 use crate::visit::Visit;
 use crate::wasi;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use wasmtime::component::{HasSelf, Linker};
 use wasmtime::{Config, PoolingAllocationConfig};
@@ -29,6 +30,7 @@ pub(crate) struct Shared {
     pub(crate) compiled: Option<CompiledFolder>,
     limits: EngineLimits,
     versions: Mutex<Vec<Weak<Instances>>>,
+    pub(crate) compiles_in_background: AtomicBool,
 }
 
 impl Engine {
@@ -53,6 +55,7 @@ impl Engine {
             compiled,
             limits,
             versions: Mutex::default(),
+            compiles_in_background: AtomicBool::new(false),
         })))
     }
 
@@ -71,6 +74,11 @@ impl Engine {
     /// As [`check`](Self::check).
     pub fn check_with(&self, component: Vec<u8>, grant: Grant) -> Result<Checked, Error> {
         Checked::new(self.clone(), component, grant)
+    }
+
+    /// From now on there are calls that must not wait for the compiler: it gets what they leave of the processors.
+    pub fn compile_in_background(&self) {
+        self.0.compiles_in_background.store(true, Relaxed);
     }
 
     /// The limits it was made with.

@@ -1,6 +1,7 @@
 //! One instance of a component, and what its crashes mean.
 
 use crate::allowance::Allowance;
+use crate::background;
 use crate::bindings::{CallController, CallControllerPre, Guest};
 use crate::limits::{EngineLimits, Grant};
 use crate::visit::Visit;
@@ -42,17 +43,17 @@ impl Instance {
     }
 
     /// Calls an export. The stage comes back, whatever happened.
-    pub(crate) fn call<T>(
+    pub(crate) fn call<T: Send>(
         &mut self,
         allowance: Allowance,
         stage: Option<Stage>,
         event: Option<Moment>,
-        export: impl FnOnce(&Guest, &mut Store<Visit>) -> wasmtime::Result<T>,
+        export: impl FnOnce(&Guest, &mut Store<Visit>) -> wasmtime::Result<T> + Send,
     ) -> (Option<Stage>, Result<T, Breakdown>) {
         self.events = self.events.saturating_add(1);
         self.store.data_mut().begin(allowance, stage, event);
         self.store.set_epoch_deadline(1);
-        let outcome = export(self.exports.plugboard_call_control_controller(), &mut self.store)
+        let outcome = background::guest(|| export(self.exports.plugboard_call_control_controller(), &mut self.store))
             .map_err(|error| breakdown(&error, self.store.data(), allowance));
         (self.store.data_mut().end(), outcome)
     }

@@ -13,7 +13,8 @@
 //!
 //! A fault that the guest returns ends nothing: it is an answer like any other.
 
-use crate::allowance::Allowance;
+use crate::allowance::{Allowance, processor_time};
+use crate::background;
 use crate::bindings::CallControllerPre;
 use crate::engine::Engine;
 use crate::instance::Instance;
@@ -21,8 +22,12 @@ use crate::limits::{EngineLimits, Grant};
 use crate::stats::{Counters, Stats};
 use crate::visit::Visit;
 use plugboard_calls::logic::Breakdown;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// An instance that takes more processor time than this to be made runs code of its guest for it.
+const QUICK_START: Duration = Duration::from_millis(1);
 
 /// The instances of one version, idle and at work.
 pub(crate) struct Instances {
@@ -34,6 +39,8 @@ pub(crate) struct Instances {
     alive: AtomicUsize,
     /// Their linear memory, in bytes, as it was after the last event of each.
     memory_bytes: AtomicUsize,
+    /// What is made of them takes the time of a guest.
+    starts_slowly: AtomicBool,
     pub(crate) counters: Counters,
 }
 
@@ -54,6 +61,7 @@ impl Instances {
             idle: Mutex::default(),
             alive: AtomicUsize::new(0),
             memory_bytes: AtomicUsize::new(0),
+            starts_slowly: AtomicBool::new(false),
             counters: Counters::default(),
         }
     }
@@ -91,10 +99,23 @@ impl Instances {
 
     fn make(&self, allowance: Allowance) -> Result<Instance, Breakdown> {
         let new = || Instance::new(&self.component, self.limits(), self.grant, allowance);
-        match new() {
-            Err(Breakdown::Busy(_)) if self.engine.reclaim() > 0 => new(),
+        match self.start(new) {
+            Err(Breakdown::Busy(_)) if self.engine.reclaim() > 0 => self.start(new),
             made => made,
         }
+    }
+
+    /// Takes locks that others wait for, so not in the background, unless the guest has much to do at its start.
+    fn start<T: Send>(&self, new: impl FnOnce() -> T + Send) -> T {
+        if self.starts_slowly.load(Relaxed) {
+            return background::guest(new);
+        }
+        let before = processor_time();
+        let made = new();
+        if processor_time().saturating_sub(before) > QUICK_START {
+            self.starts_slowly.store(true, Relaxed);
+        }
+        made
     }
 
     fn limits(&self) -> &EngineLimits {

@@ -6,7 +6,7 @@
 //! - [`Version`]: a tried component in service for a tenant. It is the [`Logic`](plugboard_calls::logic::Logic) that
 //!   calls run on. Running and old versions differ in nothing but who uses them: swapping is not done here.
 //! - [`EngineLimits`]: what a guest may cost. Whatever it does within an event, the event ends when its deadline is
-//!   used up in processor time, or twice its deadline by the clock; its memory and what it hands over are bounded; and
+//!   used up in processor time; its memory and what it hands over are bounded; and
 //!   a [`Breakdown`](plugboard_calls::logic::Breakdown) says what went wrong.
 //! - [`Grant`]: what one tenant allows its guests besides: WASI, and more memory.
 //! - [`Error`]: why a component is refused.
@@ -27,6 +27,7 @@
 //! ```
 
 mod allowance;
+mod background;
 mod bindings;
 mod check;
 mod compiled_folder;
@@ -44,6 +45,8 @@ mod version;
 mod visit;
 mod wasi;
 
+pub use allowance::processor_time;
+pub use background::in_background;
 pub use engine::Engine;
 pub use error::Error;
 pub use life::{Checked, Compiled, ComponentHash, HTTP_PREFIX_BYTES_MAX, NAME_BYTES_MAX, Tried};

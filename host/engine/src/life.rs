@@ -4,6 +4,7 @@
 //! [`Engine::check`] → [`Checked`] → [`Compiled`] → [`Tried`] → [`Version`]
 
 use crate::allowance::Allowance;
+use crate::background;
 use crate::bindings::CallControllerPre;
 use crate::check::check;
 use crate::engine::Engine;
@@ -13,9 +14,11 @@ use crate::limits::Grant;
 use crate::version::{Version, VersionId};
 use crate::visit::Visit;
 use plugboard_calls::contract::Description;
+use rayon::{ThreadPool, ThreadPoolBuilder};
 use sha2::{Digest, Sha256};
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use wasmtime::component::Component;
 
 /// Longest name and version that a component may give itself, in bytes.
@@ -79,7 +82,9 @@ impl Checked {
         let component = match kept {
             Some(component) => component,
             None => {
-                let component = with_low_priority(|| Component::from_binary(&shared.wasm, &bytes))?
+                let compiler = compiler(shared.compiles_in_background.load(Relaxed))?;
+                let component = compiler
+                    .install(|| Component::from_binary(&shared.wasm, &bytes))
                     .map_err(|error| Error::DoesNotCompile(format!("{error:#}")))?;
                 if let Some(folder) = &shared.compiled {
                     folder.store(&shared.wasm, &name, &component);
@@ -94,23 +99,16 @@ impl Checked {
     }
 }
 
-/// Does long work on a thread that gets little of the processor while others want it, so that calls do not wait for a
-/// compiler. The compiler's own threads are children of the first one that came by here, and so no better off.
-fn with_low_priority<T: Send>(work: impl FnOnce() -> T + Send) -> Result<T, Error> {
-    std::thread::scope(|scope| {
-        let work = || {
-            // Of this thread alone, on Linux. Where it is refused the work is done all the same.
-            let _ = rustix::process::nice(NICENESS);
-            work()
-        };
-        let worker = std::thread::Builder::new().name("compiler".to_owned()).spawn_scoped(scope, work);
-        let worker = worker.map_err(|error| Error::Runtime(format!("no thread for the compiler: {error}")))?;
-        worker.join().map_err(|_| Error::DoesNotCompile("the compiler panicked".to_owned()))
-    })
+/// Threads for one compilation. They are gone after it, and so is the memory that they worked in.
+fn compiler(in_background: bool) -> Result<ThreadPool, Error> {
+    let start = move |_| {
+        if in_background {
+            background::step_back();
+        }
+    };
+    let pool = ThreadPoolBuilder::new().thread_name(|_| "compiler".to_owned()).start_handler(start).build();
+    pool.map_err(|error| Error::Runtime(format!("no threads for the compiler: {error}")))
 }
-
-/// How far the compiler steps back behind everything else (`nice(2)`).
-const NICENESS: i32 = 10;
 
 /// Machine code that fits the host, of which nothing has run yet.
 pub struct Compiled {

@@ -18,8 +18,8 @@ pub struct EngineLimits {
     pub stack_bytes: usize,
     /// What the guest may hand over in one call of an import, or as one result, in bytes of host memory.
     pub transfer_bytes: usize,
-    /// Processor time for one event, where a [`Grant`] does not say otherwise; by the clock twice as long, the making of
-    /// an instance included.
+    /// Processor time for one event, where a [`Grant`] does not say otherwise. By the clock it may be up to 10 s, or twice
+    /// the deadline if that is longer, while the machine has no processor for it.
     pub event_deadline: Duration,
     /// Events after which an instance is replaced, in number.
     pub events_per_instance: u32,

@@ -21,7 +21,7 @@ use wasmtime::Store;
 ///
 /// Any number of threads may use it at once: each event has an instance to itself, and blocks its thread until the
 /// guest returns. Measured on two cores with the built-in controller and a GET of an unknown call, stage included: 4 µs
-/// in an instance that is there, 45 µs in a new one, 190 ms to compile. Twice the deadline is the most it can be.
+/// in an instance that is there, 45 µs in a new one, 190 ms to compile. The deadline is the most it can be.
 pub struct Version {
     id: VersionId,
     /// The same as text.
@@ -86,11 +86,11 @@ impl Version {
     }
 
     /// Runs one export in an instance of its own.
-    fn run<T>(
+    fn run<T: Send>(
         &self,
         stage: Option<Stage>,
         event: Option<Moment>,
-        export: impl FnOnce(&Guest, &mut Store<Visit>) -> wasmtime::Result<Result<T, Breakdown>>,
+        export: impl FnOnce(&Guest, &mut Store<Visit>) -> wasmtime::Result<Result<T, Breakdown>> + Send,
     ) -> (Option<Stage>, Result<T, Breakdown>) {
         let engine = &self.instances.engine;
         let _running = engine.shared().ticker.enter();

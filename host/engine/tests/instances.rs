@@ -3,9 +3,10 @@
 mod support;
 
 use plugboard_calls::logic::Breakdown;
-use plugboard_engine::{Engine, EngineLimits};
+use plugboard_engine::{Engine, EngineLimits, in_background};
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::thread;
+use std::time::Duration;
 use support::*;
 
 #[test]
@@ -87,4 +88,15 @@ fn many_threads_share_a_version() {
     assert_eq!(stats.events, (THREADS * EVENTS) as u64);
     assert!(stats.instances_made <= THREADS as u64, "{stats:?}");
     assert_eq!(stats.instances_dropped, 0);
+}
+
+#[test]
+fn a_guest_in_the_background_has_its_deadline_and_leaves_its_time_behind() {
+    let engine = Engine::new(EngineLimits::default(), None).expect("the engine runs here");
+    let [good, hostile] = ["echo", "loops"].map(|fixture| tried(&engine, fixture).version(&[0; 32]));
+    let (looped, took) = in_background(|| get(&hostile, None, "/a"));
+    assert_eq!(looped.breakdown(), Some(&Breakdown::Deadline(50)));
+    assert!(took >= Duration::from_millis(50), "{took:?}");
+    let (answered, _) = in_background(|| get(&good, None, "/a"));
+    assert!(answered.says("events 1"), "{answered:?}");
 }

@@ -65,6 +65,7 @@ impl Server {
         let state_dir = StateDir::open(&config.state_dir)
             .with_context(|| format!("cannot use the state folder {} (state_dir)", config.state_dir.display()))?;
         let (engine, tenants) = start_tenants(&config, &state_dir).await?;
+        engine.compile_in_background();
         let sip_tls = match config.sip.tls.is_empty() && config.sip.wss.is_empty() {
             true => None,
             false => {

@@ -15,6 +15,7 @@ use http::{Request, StatusCode, Uri};
 use hyper::body::Incoming;
 use plugboard_calls::contract::Principal;
 use plugboard_calls::logic::Logic;
+use plugboard_engine::in_background;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -138,7 +139,8 @@ impl Admin {
         answer_for(tenant, &self.switch, Principal::Trusted, request, &self.limits.load_full()).await
     }
 
-    /// Runs a change of versions on a thread that may block: compiling takes a while.
+    /// Runs a change of versions on a thread that may block: compiling takes a while. Guests that are tried for it come
+    /// after those of calls.
     async fn change<T: Send + 'static>(
         &self,
         tenant: &Arc<Tenant>,
@@ -146,7 +148,8 @@ impl Admin {
     ) -> Result<T, DeployError> {
         let (tenant, switch) = (tenant.clone(), self.switch.clone());
         let calls_of = move |logic: &Arc<dyn Logic>| switch.calls_on(logic);
-        let changed = tokio::task::spawn_blocking(move || change(&tenant.deployments, &calls_of));
+        let change = move || in_background(|| change(&tenant.deployments, &calls_of)).0;
+        let changed = tokio::task::spawn_blocking(change);
         changed.await.unwrap_or_else(|_| Err(DeployError::Refused("the server failed at it: see its log".to_owned())))
     }
 

@@ -6,6 +6,7 @@
 use super::{Loaded, Stats};
 use plugboard_calls::logic::Logic;
 use plugboard_calls::shard::Finished;
+use plugboard_engine::in_background;
 use plugboard_journal::Kind;
 use plugboard_journal::shadow::{Compared, Seen, compare};
 use std::collections::HashSet;
@@ -138,7 +139,7 @@ impl Shared {
     fn run(&self, candidate: &dyn Logic, seen: &Receiver<Seen>) {
         for seen in seen {
             let bytes = seen.bytes();
-            let compared = compare(candidate, seen);
+            let (compared, _) = in_background(|| compare(candidate, seen));
             self.waiting_bytes.fetch_sub(bytes, Relaxed);
             self.findings.lock().unwrap_or_else(PoisonError::into_inner).add(compared);
         }

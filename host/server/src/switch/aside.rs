@@ -1,37 +1,29 @@
-//! Guests that take long, on threads of their own and of low priority: what others wait for, the sockets, the requests,
-//! the guests of other tenants, comes first.
+//! Guests that take long, in the background: what others wait for, the sockets, the requests, the guests of other
+//! tenants, comes first.
 //!
-//! Such a thread runs the guest and nothing else. The locks that others wait for are taken by threads of the usual
-//! priority: one of low priority that was put off while holding a lock would put everybody off.
+//! Each such event has a thread that it may block. The guest alone gets what others leave of the processors
+//! ([`in_background`]); locks, commits and messages are for threads of the usual priority, because one that is put off
+//! while it holds a lock puts everybody off.
 
 use super::Switch;
 use plugboard_calls::pace::{Lane, Pace};
 use plugboard_calls::shard::{CallRef, Job};
 use plugboard_calls::tenant::Tenant;
-use rustix::process::nice;
-use rustix::time::{ClockId, clock_gettime};
+use plugboard_engine::{in_background, processor_time};
 use std::sync::{Arc, mpsc};
 use std::thread::Builder;
-use std::time::{Duration, Instant};
-
-/// The niceness of these threads above the one of the server. Beside one of the usual priority such a thread gets a
-/// tenth of a processor: little enough for the others, and enough for a guest that takes long and means no harm to go on
-/// when the machine is busy.
-const NICENESS: i32 = 10;
+use std::time::Instant;
 
 impl Switch {
-    /// Runs a job aside, and then goes on with its call on a thread of the usual priority. The tenant's turn is taken
-    /// along.
+    /// Runs a job aside, and then goes on with its call. The tenant's turn is taken along.
     pub(super) fn run_aside(self: &Arc<Self>, tenant: Arc<Tenant>, index: u8, call: CallRef, job: Job) {
         let switch = self.clone();
         aside(move || {
-            let finished = timed(&tenant.pace, || job.run());
-            switch.runtime.clone().spawn(async move {
-                let (job, ready) = switch.settle(index, call, finished);
-                if switch.run_from(&tenant, index, call, job, ready) {
-                    switch.pass_turn(&tenant);
-                }
-            });
+            let finished = timed_aside(&tenant.pace, || job.run());
+            let (job, ready) = switch.settle(index, call, finished);
+            if switch.run_from(&tenant, index, call, job, ready) {
+                switch.pass_turn(&tenant);
+            }
         });
     }
 
@@ -39,8 +31,8 @@ impl Switch {
     pub(super) fn work_aside(self: &Arc<Self>, tenant: Arc<Tenant>, work: Box<dyn FnOnce() + Send>) {
         let switch = self.clone();
         aside(move || {
-            timed(&tenant.pace, work);
-            switch.runtime.clone().spawn(async move { switch.pass_turn(&tenant) });
+            timed_aside(&tenant.pace, work);
+            switch.pass_turn(&tenant);
         });
     }
 
@@ -53,17 +45,15 @@ impl Switch {
 }
 
 /// A thread for it. There are as many as the tenants' turns allow; a thread costs little beside an event that takes
-/// long. It must start no other thread: that one would inherit its priority.
+/// long.
 fn aside<W: FnOnce() + Send + 'static>(work: W) {
     let (sender, receiver) = mpsc::sync_channel::<W>(1);
     let run = move || {
-        // Of this thread alone, as Linux has it. Without it the guest is in the way of others, and nothing worse.
-        let _ = nice(NICENESS);
         if let Ok(work) = receiver.recv() {
             work();
         }
     };
-    match Builder::new().name("guest-aside".to_owned()).spawn(run) {
+    match Builder::new().name("aside".to_owned()).spawn(run) {
         Ok(_) => drop(sender.send(work)),
         Err(error) => {
             tracing::error!(%error, "no thread for a guest that takes long");
@@ -84,8 +74,10 @@ pub(super) fn timed<T>(pace: &Pace, work: impl FnOnce() -> T) -> T {
     result
 }
 
-/// Of this thread.
-fn processor_time() -> Duration {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
-    Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or(0))
+/// The same in the background.
+fn timed_aside<T>(pace: &Pace, work: impl FnOnce() -> T) -> T {
+    let before = processor_time();
+    let (result, behind) = in_background(work);
+    pace.took(processor_time().saturating_sub(before) + behind);
+    result
 }

@@ -17,8 +17,9 @@ use plugboard_calls::contract::Description;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use sha2::{Digest, Sha256};
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
 use wasmtime::component::Component;
 
 /// Longest name and version that a component may give itself, in bytes.
@@ -82,10 +83,8 @@ impl Checked {
         let component = match kept {
             Some(component) => component,
             None => {
-                let compiler = compiler(shared.compiles_in_background.load(Relaxed))?;
-                let component = compiler
-                    .install(|| Component::from_binary(&shared.wasm, &bytes))
-                    .map_err(|error| Error::DoesNotCompile(format!("{error:#}")))?;
+                let component =
+                    compiled(&engine, bytes)?.map_err(|error| Error::DoesNotCompile(format!("{error:#}")))?;
                 if let Some(folder) = &shared.compiled {
                     folder.store(&shared.wasm, &name, &component);
                 }
@@ -99,14 +98,56 @@ impl Checked {
     }
 }
 
-/// Threads for one compilation. They are gone after it, and so is the memory that they worked in.
-fn compiler(in_background: bool) -> Result<ThreadPool, Error> {
-    let start = move |_| {
-        if in_background {
-            background::step_back();
-        }
+/// Compiles in the background once there are calls. Where the machine leaves that too little, the same is begun anew at
+/// low priority: an operator who deploys while everything is busy does not wait for quieter times.
+fn compiled(engine: &Engine, bytes: Vec<u8>) -> Result<wasmtime::Result<Component>, Error> {
+    let (sender, receiver) = mpsc::channel();
+    let patience = patience(bytes.len());
+    let bytes = Arc::new(bytes);
+    let start = |priority| -> Result<(), Error> {
+        let (wasm, bytes, sender) = (engine.shared().wasm.clone(), bytes.clone(), sender.clone());
+        // Nobody may wait for it any more.
+        compiler(priority)?.spawn(move || drop(sender.send(Component::from_binary(&wasm, &bytes))));
+        Ok(())
     };
-    let pool = ThreadPoolBuilder::new().thread_name(|_| "compiler".to_owned()).start_handler(start).build();
+    if engine.shared().compiles_in_background.load(Relaxed) {
+        start(Priority::Background)?;
+        if let Ok(done) = receiver.recv_timeout(patience) {
+            return Ok(done);
+        }
+        start(Priority::Low)?;
+    } else {
+        start(Priority::Usual)?;
+    }
+    drop(sender);
+    receiver.recv().map_err(|_| Error::DoesNotCompile("the compiler panicked".to_owned()))
+}
+
+/// How long the compiler may take in the background, by the clock: more than twice of what it needs.
+fn patience(bytes: usize) -> Duration {
+    Duration::from_secs(2 + 2 * (bytes as u64 >> 20))
+}
+
+/// Beside what else the process does.
+#[derive(Clone, Copy)]
+enum Priority {
+    Usual,
+    /// A tenth of a processor that others want, too (`nice(2)`).
+    Low,
+    Background,
+}
+
+/// Threads for one compilation. They end with it, and so does the memory that they worked in.
+fn compiler(priority: Priority) -> Result<ThreadPool, Error> {
+    let start = move |_| match priority {
+        Priority::Usual => {}
+        // Of this thread alone, on Linux. Where it is refused the work is done all the same.
+        Priority::Low => drop(rustix::process::nice(10)),
+        Priority::Background => background::step_back(),
+    };
+    // A panic is reported by the hook like any other, and then there is no answer.
+    let builder = ThreadPoolBuilder::new().thread_name(|_| "compiler".to_owned()).panic_handler(|_| ());
+    let pool = builder.start_handler(start).build();
     pool.map_err(|error| Error::Runtime(format!("no threads for the compiler: {error}")))
 }
 

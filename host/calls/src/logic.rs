@@ -2,6 +2,7 @@
 //! first with wasmtime, tests implement it natively; the server implements the second from its configuration.
 
 use crate::contract::*;
+use crate::guest_settings::GuestSettings;
 use crate::limits::Limit;
 use crate::shard::Finished;
 use crate::stage::Stage;
@@ -17,6 +18,11 @@ pub trait Logic: Send + Sync {
     fn version_id(&self) -> Arc<str> {
         let Description { name, version, .. } = self.description();
         format!("{name} {version}").into()
+    }
+
+    /// What the operator tells it: a part of the version, so the same for as long as it lives.
+    fn settings(&self) -> Arc<GuestSettings> {
+        Arc::default()
     }
 
     /// Which call a request is about, or the answer to give at once.

@@ -1,7 +1,6 @@
 //! One SIP domain as the calls core sees it: who its users are, what it may use, where its requests go.
 
 use crate::cache::{Cache, MemoryCache};
-use crate::guest_settings::GuestSettings;
 use crate::limits::{Limit, LimitCounters, Limits};
 use crate::logic::{Breakdown, Directory};
 use crate::pace::Pace;
@@ -33,8 +32,9 @@ pub struct Tenant {
     removed: AtomicBool,
 }
 
-/// What the configuration says of a tenant. Looked up anew at every event, so that a change holds at once, for calls
-/// that are up, too.
+/// What the configuration says of a tenant, and is the host's business. Looked up anew at every event, so that a change
+/// holds at once, for calls that are up, too. What the guest is told is part of its version instead
+/// ([`Logic::settings`](crate::logic::Logic::settings)).
 pub struct Settings {
     /// The bounds of its calls.
     pub limits: Limits,
@@ -42,8 +42,6 @@ pub struct Settings {
     pub directory: Arc<dyn Directory>,
     /// Where requests outside a dialog go; none: to the host of the Request-URI.
     pub outbound_proxy: Option<SipUri>,
-    /// What its call logic is told.
-    pub guest: Arc<GuestSettings>,
     /// The session interval that calls ask for (RFC 4028), in seconds; 0: none.
     pub session_expires_seconds: u32,
 }
@@ -54,8 +52,8 @@ pub const SESSION_EXPIRES_SECONDS: u32 = 1_800;
 impl Settings {
     /// These users, and everything else as it is when the configuration says nothing of it.
     pub fn new(directory: Arc<dyn Directory>) -> Self {
-        let (limits, guest) = (Limits::default(), Arc::default());
-        Self { limits, directory, outbound_proxy: None, guest, session_expires_seconds: SESSION_EXPIRES_SECONDS }
+        let limits = Limits::default();
+        Self { limits, directory, outbound_proxy: None, session_expires_seconds: SESSION_EXPIRES_SECONDS }
     }
 }
 

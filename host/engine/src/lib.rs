@@ -20,7 +20,7 @@
 //!
 //! let engine = Engine::new(EngineLimits::default(), None)?;
 //! let tried = engine.check(std::fs::read("controller.wasm")?)?.compile()?.try_out()?;
-//! let version = tried.version(&[0; 32]);
+//! let version = tried.version(&[0; 32], Default::default());
 //! println!("{} is {} {}", version.id(), tried.description().name, tried.description().version);
 //! # Ok(())
 //! # }

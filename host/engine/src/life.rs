@@ -14,6 +14,7 @@ use crate::limits::Grant;
 use crate::version::{Version, VersionId};
 use crate::visit::Visit;
 use plugboard_calls::contract::Description;
+use plugboard_calls::guest_settings::GuestSettings;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use sha2::{Digest, Sha256};
 use std::fmt;
@@ -32,6 +33,11 @@ pub const HTTP_PREFIX_BYTES_MAX: usize = 256;
 pub struct ComponentHash([u8; 32]);
 
 impl ComponentHash {
+    /// Of these bytes.
+    pub fn of(component: &[u8]) -> Self {
+        Self(Sha256::digest(component).into())
+    }
+
     /// The 32 bytes.
     pub fn as_bytes(&self) -> &[u8; 32] {
         &self.0
@@ -61,7 +67,7 @@ pub struct Checked {
 impl Checked {
     pub(crate) fn new(engine: Engine, bytes: Vec<u8>, grant: Grant) -> Result<Self, Error> {
         check(&bytes, engine.limits().component_bytes, grant)?;
-        let hash = ComponentHash(Sha256::digest(&bytes).into());
+        let hash = ComponentHash::of(&bytes);
         Ok(Self { engine, bytes, hash, grant })
     }
 
@@ -208,12 +214,13 @@ impl Tried {
         &self.description
     }
 
-    /// A version for one tenant, known by the hash of the tenant's configuration. Each version has its own instances.
-    pub fn version(&self, configuration_hash: &[u8; 32]) -> Arc<Version> {
+    /// A version for one tenant, known by the hash of the tenant's configuration, of which `settings` are what the guest
+    /// is told. Each version has its own instances.
+    pub fn version(&self, configuration_hash: &[u8; 32], settings: Arc<GuestSettings>) -> Arc<Version> {
         let instances = Arc::new(Instances::new(self.engine.clone(), self.component.clone(), self.grant));
         self.engine.enlist(&instances);
         let id = VersionId::new(self.hash, configuration_hash);
-        Arc::new(Version::new(id, self.hash, self.description.clone(), instances))
+        Arc::new(Version::new(id, self.hash, self.description.clone(), settings, instances))
     }
 }
 

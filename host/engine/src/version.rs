@@ -9,6 +9,7 @@ use crate::stats::Stats;
 use crate::visit::Visit;
 use crate::wasi::Moment;
 use plugboard_calls::contract::*;
+use plugboard_calls::guest_settings::GuestSettings;
 use plugboard_calls::logic::{Breakdown, Logic, Routed};
 use plugboard_calls::stage::Stage;
 use sha2::{Digest, Sha256};
@@ -28,6 +29,7 @@ pub struct Version {
     name: Arc<str>,
     component: ComponentHash,
     description: Description,
+    settings: Arc<GuestSettings>,
     instances: Arc<Instances>,
 }
 
@@ -36,7 +38,8 @@ pub struct Version {
 pub struct VersionId([u8; 32]);
 
 impl VersionId {
-    pub(crate) fn new(component: ComponentHash, configuration_hash: &[u8; 32]) -> Self {
+    /// Of a component in service for the tenant with this hash of its configuration.
+    pub fn new(component: ComponentHash, configuration_hash: &[u8; 32]) -> Self {
         let parts = Sha256::new().chain_update(component.as_bytes()).chain_update(configuration_hash);
         Self(parts.chain_update(CONTRACT).finalize().into())
     }
@@ -60,9 +63,10 @@ impl Version {
         id: VersionId,
         component: ComponentHash,
         description: Description,
+        settings: Arc<GuestSettings>,
         instances: Arc<Instances>,
     ) -> Self {
-        Self { id, name: id.to_string().into(), component, description, instances }
+        Self { id, name: id.to_string().into(), component, description, settings, instances }
     }
 
     /// What tells it from other versions.
@@ -113,6 +117,10 @@ impl Logic for Version {
 
     fn version_id(&self) -> Arc<str> {
         self.name.clone()
+    }
+
+    fn settings(&self) -> Arc<GuestSettings> {
+        self.settings.clone()
     }
 
     fn route(&self, domain: &str, request: &HttpRequest, stage: Stage) -> (Stage, Result<Routed, Breakdown>) {

@@ -5,6 +5,7 @@ mod support;
 use plugboard_calls::contract::{CallKey, Context, Event, ExchangeId, HttpRequest, Principal};
 use plugboard_calls::logic::{Logic, Routed};
 use plugboard_engine::{Engine, EngineLimits};
+use std::sync::Arc;
 use support::*;
 
 /// A Friday, 17:59 UTC, in milliseconds since the Unix epoch.
@@ -13,7 +14,7 @@ const FRIDAY_17_59: u64 = 1_700_243_940_000;
 #[test]
 fn office_hours() {
     let engine = Engine::new(EngineLimits::default(), None).expect("the engine runs here");
-    let version = tried(&engine, "office_hours").version(&[0; 32]);
+    let version = tried(&engine, "office_hours").version(&[0; 32], Arc::default());
     let post = HttpRequest { method: "POST".to_owned(), ..request("/office/alice/alice") };
     let Ok(Routed::Call(key)) = route(&version, &post.path) else { panic!("it is about a call") };
     let at = |now_unix_ms| {

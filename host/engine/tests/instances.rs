@@ -4,6 +4,7 @@ mod support;
 
 use plugboard_calls::logic::Breakdown;
 use plugboard_engine::{Engine, EngineLimits, in_background};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::thread;
 use std::time::Duration;
@@ -13,7 +14,7 @@ use support::*;
 fn an_instance_is_replaced_when_it_has_served_its_time() {
     let limits = EngineLimits { events_per_instance: 3, ..EngineLimits::default() };
     let engine = Engine::new(limits, None).expect("the engine runs here");
-    let version = tried(&engine, "echo").version(&[0; 32]);
+    let version = tried(&engine, "echo").version(&[0; 32], Arc::default());
     for event in [1, 2, 3, 1, 2, 3, 1] {
         assert!(get(&version, None, "/a").says(&format!("events {event}")));
     }
@@ -24,7 +25,7 @@ fn an_instance_is_replaced_when_it_has_served_its_time() {
 #[test]
 fn a_version_at_rest_holds_no_instance() {
     let engine = Engine::new(EngineLimits::default(), None).expect("the engine runs here");
-    let version = tried(&engine, "echo").version(&[0; 32]);
+    let version = tried(&engine, "echo").version(&[0; 32], Arc::default());
     get(&version, None, "/a");
     version.rest();
     assert_eq!(version.stats().instances_dropped, 1);
@@ -35,7 +36,7 @@ fn a_version_at_rest_holds_no_instance() {
 fn a_version_has_so_many_instances_and_no_more() {
     let limits = EngineLimits { instances_per_version: 1, ..EngineLimits::default() };
     let engine = Engine::new(limits, None).expect("the engine runs here");
-    let hostile = tried(&engine, "loops").version(&[0; 32]);
+    let hostile = tried(&engine, "loops").version(&[0; 32], Arc::default());
     let over = AtomicBool::new(false);
     thread::scope(|scope| {
         let looping = scope.spawn(|| {
@@ -58,7 +59,7 @@ fn a_version_has_so_many_instances_and_no_more() {
 fn idle_instances_make_room_for_other_versions() {
     let limits = EngineLimits { instances: 1, ..EngineLimits::default() };
     let engine = Engine::new(limits, None).expect("the engine runs here");
-    let versions = ["echo", "version_two"].map(|fixture| tried(&engine, fixture).version(&[0; 32]));
+    let versions = ["echo", "version_two"].map(|fixture| tried(&engine, fixture).version(&[0; 32], Arc::default()));
     for _ in 0..3 {
         for version in &versions {
             assert_eq!(get(version, None, "/a").breakdown(), None);
@@ -72,7 +73,7 @@ fn many_threads_share_a_version() {
     const THREADS: usize = 8;
     const EVENTS: usize = 200;
     let engine = Engine::new(EngineLimits::default(), None).expect("the engine runs here");
-    let version = tried(&engine, "echo").version(&[0; 32]);
+    let version = tried(&engine, "echo").version(&[0; 32], Arc::default());
     thread::scope(|scope| {
         for thread in 0..THREADS {
             let version = &version;
@@ -93,7 +94,7 @@ fn many_threads_share_a_version() {
 #[test]
 fn a_guest_in_the_background_has_its_deadline_and_leaves_its_time_behind() {
     let engine = Engine::new(EngineLimits::default(), None).expect("the engine runs here");
-    let [good, hostile] = ["echo", "loops"].map(|fixture| tried(&engine, fixture).version(&[0; 32]));
+    let [good, hostile] = ["echo", "loops"].map(|fixture| tried(&engine, fixture).version(&[0; 32], Arc::default()));
     let (looped, took) = in_background(|| get(&hostile, None, "/a"));
     assert_eq!(looped.breakdown(), Some(&Breakdown::Deadline(50)));
     assert!(took >= Duration::from_millis(50), "{took:?}");

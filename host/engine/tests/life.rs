@@ -6,6 +6,7 @@ use plugboard_engine::{Engine, EngineLimits, Error};
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use support::*;
 
 fn engine(folder: &Path) -> Engine {
@@ -16,7 +17,7 @@ fn engine(folder: &Path) -> Engine {
 fn compile_echo(folder: &Path) -> bool {
     let compiled = engine(folder).check(component("echo")).expect("the contract only").compile().expect("it compiles");
     let from_disk = compiled.is_from_disk();
-    let version = compiled.try_out().expect("it describes itself").version(&[0; 32]);
+    let version = compiled.try_out().expect("it describes itself").version(&[0; 32], Arc::default());
     assert!(get(&version, None, "/a").says("events 1"));
     from_disk
 }
@@ -87,11 +88,11 @@ fn a_folder_that_others_can_enter_is_refused() {
 fn a_version_is_known_by_component_and_configuration() {
     let engine = Engine::new(EngineLimits::default(), None).expect("the engine runs here");
     let echo = tried(&engine, "echo");
-    let (first, second) = (echo.version(&[1; 32]), echo.version(&[2; 32]));
-    assert_eq!(first.id(), echo.version(&[1; 32]).id());
+    let (first, second) = (echo.version(&[1; 32], Arc::default()), echo.version(&[2; 32], Arc::default()));
+    assert_eq!(first.id(), echo.version(&[1; 32], Arc::default()).id());
     assert_ne!(first.id(), second.id());
     assert_eq!(first.component(), second.component());
-    assert_ne!(first.id(), tried(&engine, "version_two").version(&[1; 32]).id());
+    assert_ne!(first.id(), tried(&engine, "version_two").version(&[1; 32], Arc::default()).id());
     // They run the same code, each in instances of its own.
     assert!(get(&first, None, "/a").says("events 1"));
     assert!(get(&second, None, "/a").says("events 1"));
@@ -101,7 +102,8 @@ fn a_version_is_known_by_component_and_configuration() {
 #[test]
 fn three_versions_are_live_at_once() {
     let engine = Engine::new(EngineLimits::default(), None).expect("the engine runs here");
-    let versions = ["echo", "version_two", "never_answers"].map(|fixture| tried(&engine, fixture).version(&[0; 32]));
+    let versions = ["echo", "version_two", "never_answers"]
+        .map(|fixture| tried(&engine, fixture).version(&[0; 32], Arc::default()));
     for _ in 0..3 {
         assert!(get(&versions[0], None, "/a").says("key key"));
         assert!(get(&versions[1], None, "/a").says("version 2.0.0"));

@@ -16,7 +16,7 @@ fn engine() -> Engine {
 fn granted(engine: &Engine) -> Arc<Version> {
     let grant = Grant { wasi: true, memory_bytes: 32 << 20, event_deadline: Duration::from_millis(50) };
     let checked = engine.check_with(component("wasi"), grant).expect("it imports what is granted");
-    checked.compile().and_then(|compiled| compiled.try_out()).expect("it runs").version(&[0; 32])
+    checked.compile().and_then(|compiled| compiled.try_out()).expect("it runs").version(&[0; 32], Arc::default())
 }
 
 /// Clocks, random bytes and seed, as the fixture saw them in an event.

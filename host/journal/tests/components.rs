@@ -16,7 +16,7 @@ fn component(name: &str) -> Arc<Version> {
     let limits = EngineLimits { event_deadline: Duration::from_secs(5), ..EngineLimits::default() };
     let engine = Engine::new(limits, None).expect("the engine runs here");
     let compiled = engine.check(bytes).expect("the contract only").compile().expect("it compiles");
-    compiled.try_out().expect("it describes itself").version(&[0; 32])
+    compiled.try_out().expect("it describes itself").version(&[0; 32], Arc::default())
 }
 
 #[test]

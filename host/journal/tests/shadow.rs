@@ -79,7 +79,6 @@ fn seen(live: &Timers) -> Seen {
         limits: limits.clone(),
         directory: directory.clone(),
         outbound_proxy: None,
-        guest: Arc::default(),
         session_expires_seconds: SESSION_EXPIRES_SECONDS,
     };
     let tenant = Tenant::new("example.com".to_owned(), settings);

@@ -321,7 +321,7 @@ impl Switch {
             call_id_host: "".into(),
             directory: settings.directory.clone(),
             cache: tenant.cache.clone(),
-            settings: settings.guest.clone(),
+            settings: logic.settings(),
         });
         let (mut stage, routed) = logic.route(&tenant.domain, request, stage);
         drive::write_log(&tenant.domain, None, stage.take_log());

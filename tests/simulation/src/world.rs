@@ -333,7 +333,7 @@ impl World {
             call_id_host: "".into(),
             directory: self.tenant.settings().directory.clone(),
             cache: self.tenant.cache.clone(),
-            settings: self.tenant.settings().guest.clone(),
+            settings: self.logic.settings(),
         });
         let exchange = ExchangeId(self.exchanges);
         match self.logic.route(&self.tenant.domain, &request, stage).1.expect("routes") {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use plugboard_tests::http::Connection;
 use plugboard_tests::place::Place;
+use plugboard_tests::program::guest;
 use plugboard_tests::server::{Domain, Server};
 use plugboard_tests::sipp::Phone;
 use plugboard_tests::wait::{SOON, until};
@@ -208,4 +209,26 @@ fn a_listener_that_moves_closes_no_other() {
     assert_eq!(refused.code, 1, "{refused:?}");
     assert!(refused.err.contains(&address), "{refused:?}");
     assert_eq!(ask(&mut connect(&server), "123"), 200, "all or nothing");
+}
+
+#[test]
+fn a_call_keeps_what_its_call_logic_is_told_and_a_new_one_hears_of_a_change() {
+    let place = Place::new("reload-settings");
+    let told = |tone: &str| {
+        let domain = Domain::new("example.test").controller(&guest("echo")).user("alice", "pin = \"123\"");
+        [domain.set("settings", format!("{{ tone = \"{tone}\" }}"))]
+    };
+    let server = Server::start(&place, &told("dial"));
+    let hears =
+        |key: &str| asked(&server, "example.test", "GET", &format!("/callcontroller/{key}?setting=tone&keep")).1;
+    assert!(hears("first").contains("dial"), "{}", hears("first"));
+    server.reconfigure(&told("ring"), "");
+    let reloaded = server.plugboard(&["reload"]).succeeded();
+    assert_eq!(reloaded.trim_end(), "changed tenants.\"example.test\".settings");
+    assert!(hears("second").contains("ring"), "{}", hears("second"));
+    assert!(hears("first").contains("dial"), "the call that is up keeps its version: {}", hears("first"));
+
+    server.plugboard(&["rollback", "--domain", "example.test"]).succeeded();
+    assert!(hears("third").contains("dial"), "what it was told comes back with a version: {}", hears("third"));
+    assert!(hears("second").contains("ring"), "{}", hears("second"));
 }

@@ -171,11 +171,11 @@ impl Shard {
             seed,
             ended_by_host,
         };
-        let settings = actor.tenant.settings();
+        let (settings, told) = (actor.tenant.settings(), actor.logic.settings());
         let given = Given {
             number: actor.begun,
             limits: settings.limits.clone(),
-            settings: settings.guest.clone(),
+            settings: told.clone(),
             view: actor.view(&queued.event),
             agent: actor.agent.clone(),
             call_id_host: self.call_id_host.clone(),
@@ -190,7 +190,7 @@ impl Shard {
             call_id_host: self.call_id_host.clone(),
             directory: settings.directory.clone(),
             cache: actor.tenant.cache.clone(),
-            settings: settings.guest.clone(),
+            settings: told,
         });
         Some(Job {
             call,

@@ -29,8 +29,8 @@ impl Bench {
 
     pub fn with(fixture: &str, limits: EngineLimits) -> Self {
         let engine = Engine::new(limits, None).expect("the engine runs here");
-        let version = tried(&engine, fixture).version(&[1; 32]);
-        let neighbour = tried(&engine, "echo").version(&[2; 32]);
+        let version = tried(&engine, fixture).version(&[1; 32], Arc::default());
+        let neighbour = tried(&engine, "echo").version(&[2; 32], Arc::default());
         let bench = Self { engine, version, neighbour, neighbour_events: AtomicU32::new(0) };
         bench.neighbour_is_served();
         bench

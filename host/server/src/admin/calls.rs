@@ -56,7 +56,7 @@ impl Admin {
             call_id_host: Arc::from(tenant.domain()),
             directory: settings.directory.clone(),
             cache: tenant.core.cache.clone(),
-            settings: settings.guest.clone(),
+            settings: logic.settings(),
         });
         match logic.route(tenant.domain(), request, stage).1 {
             Ok(Routed::Call(key)) => Ok(key),

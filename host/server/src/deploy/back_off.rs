@@ -1,16 +1,16 @@
-//! What the host stepped back from by itself, and for how long it is refused: so that a component that fails is not
+//! What the host stepped back from by itself, and for how long it is refused: so that a version that fails is not
 //! deployed again and again by whoever watches its file. The time doubles with each time; `force` overrides it.
 
 use super::Version;
 use serde::{Deserialize, Serialize};
 
-/// How long a component is refused that was stepped back from for the first time, in milliseconds.
+/// How long a version is refused that was stepped back from for the first time, in milliseconds.
 const FIRST_WAIT_MS: u64 = 60_000;
 /// How long it is refused at most, in milliseconds: a day.
 const WAIT_MS_MAX: u64 = 86_400_000;
-/// How long that is remembered after a component may be deployed again, in milliseconds: a day.
+/// How long that is remembered after a version may be deployed again, in milliseconds: a day.
 const REMEMBERED_MS: u64 = 86_400_000;
-/// Components of a tenant that are remembered, in number.
+/// Versions of a tenant that are remembered, in number.
 const REMEMBERED_MAX: usize = 16;
 
 /// A version that the host stepped back from by itself.
@@ -60,7 +60,7 @@ impl BackOff {
     /// Takes note of a version that was stepped back from now. How often, and until when it is refused, is found here.
     pub(super) fn note(&mut self, mut stepped: SteppedBack, now_unix_ms: u64) {
         self.0.retain(|one| one.until_unix_ms.saturating_add(REMEMBERED_MS) > now_unix_ms);
-        let before = self.0.iter().position(|one| one.component == stepped.component);
+        let before = self.0.iter().position(|one| one.id == stepped.id);
         stepped.times = before.map_or(0, |at| self.0.remove(at).times).saturating_add(1);
         let wait = FIRST_WAIT_MS.saturating_mul(1 << (stepped.times - 1).min(20)).min(WAIT_MS_MAX);
         stepped.until_unix_ms = now_unix_ms.saturating_add(wait);
@@ -69,9 +69,9 @@ impl BackOff {
         self.0.drain(..more);
     }
 
-    /// Why a component is refused, if it is.
-    pub(super) fn refusal(&self, component: &str, now_unix_ms: u64) -> Option<&SteppedBack> {
-        self.of(component).filter(|stepped| stepped.until_unix_ms > now_unix_ms)
+    /// Why the version with this id is refused, if it is.
+    pub(super) fn refusal(&self, id: &str, now_unix_ms: u64) -> Option<&SteppedBack> {
+        self.of(id).filter(|stepped| stepped.until_unix_ms > now_unix_ms)
     }
 
     /// Whether nothing is remembered.
@@ -79,9 +79,9 @@ impl BackOff {
         self.0.is_empty()
     }
 
-    /// What is known of a component.
-    pub(super) fn of(&self, component: &str) -> Option<&SteppedBack> {
-        self.0.iter().find(|stepped| stepped.component == component)
+    /// What is known of the version with this id.
+    pub(super) fn of(&self, id: &str) -> Option<&SteppedBack> {
+        self.0.iter().find(|stepped| stepped.id == id)
     }
 
     /// All of it, the newest first.
@@ -94,12 +94,12 @@ impl BackOff {
 mod tests {
     use super::*;
 
-    fn stepped(component: &str) -> SteppedBack {
+    fn stepped(id: &str) -> SteppedBack {
         let text = String::new;
-        let (component, why) = (component.to_owned(), "it trapped".to_owned());
+        let (id, why) = (id.to_owned(), "it trapped".to_owned());
         SteppedBack {
-            id: text(),
-            component,
+            id,
+            component: text(),
             name: text(),
             version: text(),
             deployed_unix_ms: 0,
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn a_component_is_refused_for_a_time_that_doubles_up_to_a_day() {
+    fn a_version_is_refused_for_a_time_that_doubles_up_to_a_day() {
         let mut back_off = BackOff::default();
         let mut now = 1_000_000;
         let mut waits = Vec::new();

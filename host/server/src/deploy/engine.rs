@@ -4,7 +4,8 @@ use super::{Loaded, Loader, Stats};
 use crate::config::{EngineConfig, TenantConfig};
 use crate::state_dir::StateDir;
 use plugboard_calls::contract::Description;
-use plugboard_engine::{Engine, EngineLimits, Error, Grant, Tried, Version};
+use plugboard_calls::guest_settings::GuestSettings;
+use plugboard_engine::{ComponentHash, Engine, EngineLimits, Error, Grant, Tried, Version, VersionId};
 use sha2::{Digest as _, Sha256};
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +20,8 @@ const WASI_MEMORY_BYTES: usize = 64 * 1024 * 1024;
 pub struct EngineLoader {
     engine: Engine,
     grant: Grant,
-    tenant_hash: [u8; 32],
+    domain: String,
+    settings: Arc<GuestSettings>,
 }
 
 /// The engine of the process, with compiled components kept in the state folder.
@@ -44,7 +46,7 @@ pub fn try_out(config: &EngineConfig, wasi: bool, component: Vec<u8>) -> Result<
 /// # Errors
 /// As [`try_out`].
 pub fn load_alone(config: &EngineConfig, wasi: bool, component: Vec<u8>) -> Result<Arc<Version>, Error> {
-    Ok(tried(config, wasi, component)?.version(&[0; 32]))
+    Ok(tried(config, wasi, component)?.version(&[0; 32], Arc::default()))
 }
 
 fn tried(config: &EngineConfig, wasi: bool, component: Vec<u8>) -> Result<Tried, Error> {
@@ -72,7 +74,13 @@ impl EngineLoader {
     /// A loader for this tenant.
     pub fn new(engine: Engine, tenant: &TenantConfig) -> Self {
         let grant = granted(&engine, tenant);
-        Self { engine, grant, tenant_hash: tenant_hash(&tenant.domain, grant) }
+        Self { engine, grant, domain: tenant.domain.clone(), settings: Arc::new(tenant.settings.clone()) }
+    }
+
+    /// What a version takes of its tenant's configuration for as long as it lives. Users, proxy, trusted networks and
+    /// limits are not among it: they are the host's business, and a change of them holds at once for calls that are up.
+    fn tenant_hash(&self, settings: &GuestSettings) -> [u8; 32] {
+        Sha256::digest(format!("{:?}", (&self.domain, self.grant, settings))).into()
     }
 }
 
@@ -86,9 +94,18 @@ pub fn grants_the_same(engine: &Engine, tenant: &TenantConfig, other: &TenantCon
 }
 
 impl Loader for EngineLoader {
-    fn load(&self, component: &[u8]) -> Result<Loaded, String> {
+    fn settings(&self) -> Arc<GuestSettings> {
+        self.settings.clone()
+    }
+
+    fn id(&self, component: &[u8], settings: &GuestSettings) -> String {
+        VersionId::new(ComponentHash::of(component), &self.tenant_hash(settings)).to_string()
+    }
+
+    fn load(&self, component: &[u8], settings: &Arc<GuestSettings>) -> Result<Loaded, String> {
         let load = || self.engine.check_with(component.to_vec(), self.grant)?.compile()?.try_out();
-        let version = load().map_err(|error| error.to_string())?.version(&self.tenant_hash);
+        let tried = load().map_err(|error| error.to_string())?;
+        let version = tried.version(&self.tenant_hash(settings), settings.clone());
         let (counted, resting) = (version.clone(), version.clone());
         Ok(Loaded {
             id: version.id().to_string(),
@@ -109,10 +126,4 @@ fn stats(stats: &plugboard_engine::Stats) -> Stats {
         instances: stats.instances as u64,
         memory_bytes: stats.memory_bytes as u64,
     }
-}
-
-/// What a version takes of its tenant's configuration for as long as it lives. Users, proxy and limits are not among
-/// it: each event looks them up, so that a change of them holds at once for calls that are up.
-fn tenant_hash(domain: &str, grant: Grant) -> [u8; 32] {
-    Sha256::digest(format!("{:?}", (domain, grant))).into()
 }

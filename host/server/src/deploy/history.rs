@@ -31,9 +31,9 @@ impl History {
         self.line.last().into_iter().chain(self.candidate.iter().map(|(version, _)| version))
     }
 
-    /// The version of this component.
-    pub(super) fn find(&self, component: &str) -> Option<&Arc<Version>> {
-        self.all().find(|version| version.component() == component)
+    /// The version with this id.
+    pub(super) fn find(&self, id: &str) -> Option<&Arc<Version>> {
+        self.all().find(|version| version.id() == id)
     }
 
     /// Puts a version at the end of the line; the oldest steps aside when the line is too long.
@@ -74,9 +74,9 @@ impl History {
         Some(before)
     }
 
-    /// Removes a component from wherever it is.
+    /// Removes a version from wherever it is.
     fn take(&mut self, version: &Version) {
-        let other = |one: &Arc<Version>| one.component() != version.component();
+        let other = |one: &Arc<Version>| one.id() != version.id();
         self.line.retain(other);
         self.aside.retain(other);
         if self.candidate.as_ref().is_some_and(|(candidate, _)| !other(candidate)) {

@@ -109,13 +109,13 @@ impl Deployments {
         policy: Policy,
     ) -> Result<Prepared, DeployError> {
         let surroundings = Arc::new(Surroundings { policy: ArcSwap::from_pointee(policy), ..Surroundings::default() });
-        let bytes = file.unwrap_or(built_in);
-        let configured = Configured::new(built_in, file);
+        let (bytes, settings) = (file.unwrap_or(built_in), loader.settings());
+        let configured = Configured::new(built_in, file, &settings);
         let component = configured.component.clone();
-        let Kept { line, candidate, back_off, configured_is_live } = store.start(configured);
-        let again = |Record { component, deployed_unix_ms }: Record| match store
+        let Kept { line, candidate, back_off, configured_is_live, told_otherwise } = store.start(configured);
+        let again = |Record { component, deployed_unix_ms, settings }: Record| match store
             .component(&component)
-            .and_then(|bytes| loader.load(&bytes))
+            .and_then(|bytes| loader.load(&bytes, &Arc::new(settings)))
         {
             Ok(loaded) => Some(Version::new(loaded, component, deployed_unix_ms, surroundings.clone())),
             Err(reason) => {
@@ -128,14 +128,19 @@ impl Deployments {
         line.into_iter().filter_map(again).for_each(|version| history.push(version));
         let fresh = (configured_is_live || history.line.is_empty()).then(|| bytes.to_vec());
         if fresh.is_some() {
-            let loaded = loader.load(bytes).map_err(DeployError::Refused)?;
+            let loaded = loader.load(bytes, &settings).map_err(DeployError::Refused)?;
             history.push(Version::new(loaded, component, now_unix_ms(), surroundings.clone()));
+        }
+        let retold = |record| Record { deployed_unix_ms: now_unix_ms(), settings: (*settings).clone(), ..record };
+        if fresh.is_none() && told_otherwise {
+            let live = history.line.last().map(|live| live.record());
+            live.map(retold).and_then(again).into_iter().for_each(|version| history.push(version));
         }
         history.live_since = None;
         history.line.last().into_iter().for_each(|live| live.set_live(true));
         if let Some((record, share)) = candidate.and_then(CandidateRecord::into_parts)
-            && history.find(&record.component).is_none()
-            && let Some(version) = again(record)
+            && let Some(version) = again(if told_otherwise { retold(record) } else { record })
+            && history.find(version.id()).is_none()
         {
             history.propose(version, share);
         }
@@ -175,13 +180,13 @@ impl Deployments {
         let _loading = self.loading.lock().unwrap_or_else(PoisonError::into_inner);
         drop(self.turn()?);
         let state = if how.share == Share::ALL { State::Live } else { State::Candidate(how.share) };
-        let component_hash = hash(component);
+        let (component_hash, id) = (hash(component), self.loader.id(component, &self.loader.settings()));
         let (known, candidate) = {
             let history = self.history();
-            (history.find(&component_hash).cloned(), history.candidate.clone())
+            (history.find(&id).cloned(), history.candidate.clone())
         };
-        self.check_back_off(&component_hash, how.force)?;
-        let same = |version: &Arc<Version>| version.component() == component_hash;
+        self.check_back_off(&id, how.force)?;
+        let same = |version: &Arc<Version>| version.id() == id;
         if same(&self.live()) {
             let version = self.live();
             return if state == State::Live {
@@ -214,7 +219,7 @@ impl Deployments {
             }
         }
         self.switch(history, before, how.drain, calls_of)?;
-        if self.shadow().is_some_and(|shadow| shadow.component() == version.component()) {
+        if self.shadow().is_some_and(|shadow| shadow.id() == version.id()) {
             self.surroundings.shadow.store(None);
         }
         Ok(Deployed { version, state, already: false })
@@ -227,7 +232,7 @@ impl Deployments {
     /// Why nothing changed.
     pub fn put_into_shadow(&self, component: &[u8]) -> Result<Arc<Shadow>, DeployError> {
         let _loading = self.loading.lock().unwrap_or_else(PoisonError::into_inner);
-        let loaded = self.loader.load(component).map_err(DeployError::Refused)?;
+        let loaded = self.load_aside(component)?;
         let _turn = self.turn()?;
         let shadow = Shadow::start(loaded, hash(component), now_unix_ms());
         let shadow = shadow.map_err(|error| DeployError::Refused(format!("no thread for it: {error}")))?;
@@ -253,7 +258,7 @@ impl Deployments {
     /// # Errors
     /// What is wrong with it.
     pub fn load_aside(&self, component: &[u8]) -> Result<Loaded, DeployError> {
-        self.loader.load(component).map_err(DeployError::Refused)
+        self.loader.load(component, &self.loader.settings()).map_err(DeployError::Refused)
     }
 
     /// Takes the candidate away; without one makes the version before the live one live again.
@@ -293,7 +298,7 @@ impl Deployments {
         }
         let why = version.health().verdict().unwrap_or_default();
         history.back_off.note(SteppedBack::from(&version, why), now_unix_ms());
-        let noted = history.back_off.of(version.component()).cloned();
+        let noted = history.back_off.of(version.id()).cloned();
         self.switch(history, before, None, calls_of)?;
         self.stepped_back.fetch_add(1, Ordering::Relaxed);
         Ok(noted)
@@ -316,7 +321,7 @@ impl Deployments {
         let live = self.live();
         let listed = |version: &Arc<Version>| {
             let calls = calls_of(version.logic());
-            let stepped_back = history.back_off.of(version.component()).cloned();
+            let stepped_back = history.back_off.of(version.id()).cloned();
             let state = match &history.candidate {
                 _ if Arc::ptr_eq(version, &live) => State::Live,
                 Some((candidate, share)) if Arc::ptr_eq(version, candidate) => State::Candidate(*share),
@@ -332,7 +337,7 @@ impl Deployments {
         let shadow = self.shadow().into_iter().map(|shadow| Listed::shadow(&shadow));
         let before = before.map(listed);
         let aside = history.aside.iter().rev().map(listed).filter(|listed| listed.state != State::Retired);
-        let gone = history.back_off.newest_first().filter(|stepped| history.find(&stepped.component).is_none());
+        let gone = history.back_off.newest_first().filter(|stepped| history.find(&stepped.id).is_none());
         newest.chain(shadow).chain(before).chain(aside).chain(gone.cloned().map(Listed::gone)).collect()
     }
 
@@ -345,9 +350,9 @@ impl Deployments {
         candidate.into_iter().chain(live).find(|version| version.health().is_given_up()).cloned()
     }
 
-    fn check_back_off(&self, component: &str, force: bool) -> Result<(), DeployError> {
+    fn check_back_off(&self, id: &str, force: bool) -> Result<(), DeployError> {
         let (now, history) = (now_unix_ms(), self.history());
-        match history.back_off.refusal(component, now).filter(|_| !force) {
+        match history.back_off.refusal(id, now).filter(|_| !force) {
             None => Ok(()),
             Some(SteppedBack { times, why, until_unix_ms, .. }) => Err(DeployError::SteppedBack {
                 times: *times,
@@ -361,7 +366,7 @@ impl Deployments {
         if self.draining(calls_of) >= DRAINING_MAX {
             return Err(DeployError::Draining);
         }
-        let loaded = self.loader.load(component).map_err(DeployError::Refused)?;
+        let loaded = self.load_aside(component)?;
         Ok(Version::new(loaded, hash, now_unix_ms(), self.surroundings.clone()))
     }
 
@@ -396,13 +401,9 @@ impl Deployments {
     }
 
     fn save(&self, history: &History) -> Result<(), DeployError> {
-        let record = |version: &Arc<Version>| Record {
-            component: version.component().to_owned(),
-            deployed_unix_ms: version.deployed_unix_ms(),
-        };
         let candidate = history.candidate.as_ref();
-        let candidate = candidate.map(|(version, share)| CandidateRecord::new(record(version), *share));
-        let line = history.line.iter().map(record).collect();
+        let candidate = candidate.map(|(version, share)| CandidateRecord::new(version.record(), *share));
+        let line = history.line.iter().map(|version| version.record()).collect();
         self.store.save(line, candidate, history.back_off.clone()).map_err(DeployError::Store)
     }
 

@@ -4,6 +4,7 @@ use super::health::Health;
 use super::{Policy, Shadow};
 use arc_swap::{ArcSwap, ArcSwapOption};
 use plugboard_calls::contract::{Context, Description, Event, HttpRequest};
+use plugboard_calls::guest_settings::GuestSettings;
 use plugboard_calls::logic::{Breakdown, Logic, Routed};
 use plugboard_calls::shard::Finished;
 use plugboard_calls::stage::Stage;
@@ -60,6 +61,10 @@ impl Logic for Observed {
 
     fn version_id(&self) -> Arc<str> {
         self.logic.version_id()
+    }
+
+    fn settings(&self) -> Arc<GuestSettings> {
+        self.logic.settings()
     }
 
     fn route(&self, domain: &str, request: &HttpRequest, stage: Stage) -> (Stage, Result<Routed, Breakdown>) {

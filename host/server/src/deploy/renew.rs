@@ -1,8 +1,8 @@
 //! Versions that take the place of all versions of a tenant, when a reload changes its controller or what that is
-//! granted: they are made as at a restart, and those from before keep the calls that they have.
+//! granted or told: they are made as at a restart, and those from before keep the calls that they have.
 
 use super::store::Configured;
-use super::{DeployError, Deployments, Version, now_unix_ms};
+use super::{DeployError, Deployments, Front, Version, now_unix_ms};
 use std::sync::{Arc, MutexGuard, PoisonError};
 
 /// Whether the versions of a tenant may change now.
@@ -26,18 +26,24 @@ pub struct Frozen(Option<Arc<Deployments>>);
 
 impl Prepared {
     /// Takes over the versions in whose place it comes. With the same grant they can be rolled back to, otherwise they
-    /// only keep their calls.
+    /// only keep their calls. A version that there is already goes on; it is not made twice.
     pub fn succeed(self, before: &Deployments, same_grant: bool) -> Self {
         let old = before.history();
         let mut new = self.deployments.history();
+        let known = |version: Arc<Version>| old.find(version.id()).cloned().unwrap_or(version);
+        let (line, candidate) = (std::mem::take(&mut new.line), new.candidate.take());
         if same_grant {
-            let line = std::mem::replace(&mut new.line, old.line.clone());
-            new.aside.extend(old.aside.iter().chain(old.candidate.iter().map(|(version, _)| version)).cloned());
+            new.line = old.line.clone();
+            new.aside = old.aside.iter().chain(old.candidate.iter().map(|(version, _)| version)).cloned().collect();
             new.back_off = old.back_off.clone();
-            line.into_iter().for_each(|version| new.push(version));
         } else {
-            new.aside.extend(old.all().cloned());
+            new.aside = old.all().cloned().collect();
         }
+        line.into_iter().for_each(|version| new.push(known(version)));
+        if let Some((version, share)) = candidate {
+            new.propose(known(version), share);
+        }
+        self.deployments.front.store(Arc::new(Front::of(&new)));
         drop(new);
         self
     }
@@ -59,7 +65,7 @@ impl Prepared {
 impl Deployments {
     /// Whether the configuration named this component when it was looked at last.
     pub fn is_configured(&self, built_in: &[u8], file: Option<&[u8]>) -> bool {
-        self.store.configured().base == Configured::new(built_in, file).base
+        self.store.configured().base == Configured::new(built_in, file, &self.loader.settings()).base
     }
 
     /// Says that the configuration names this component now, and that it was deployed.
@@ -67,7 +73,7 @@ impl Deployments {
     /// # Errors
     /// When that cannot be written down.
     pub fn configure(&self, file: &[u8]) -> Result<(), DeployError> {
-        self.store.configure(Configured::new(&[], Some(file)));
+        self.store.configure(Configured::new(&[], Some(file), &self.loader.settings()));
         self.save(&self.history())
     }
 
@@ -84,6 +90,8 @@ impl Deployments {
         old.line.last().into_iter().for_each(|version| version.set_live(false));
         new.line.last().into_iter().for_each(|version| version.set_live(true));
         old.all().for_each(|version| version.join(successor.surroundings.clone()));
+        let served = |version: &Arc<Version>| old.newest().any(|newest| Arc::ptr_eq(newest, version));
+        new.newest().filter(|version| !served(version)).for_each(|version| version.enter_service());
         let goes_on = |version: &Arc<Version>| new.newest().any(|newest| Arc::ptr_eq(newest, version));
         old.newest()
             .filter(|version| !goes_on(version))

@@ -4,6 +4,7 @@
 use super::Share;
 use super::back_off::BackOff;
 use crate::state_dir::{self, StateDir};
+use plugboard_calls::guest_settings::GuestSettings;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
@@ -15,7 +16,7 @@ pub struct Store {
     configured: Mutex<Configured>,
 }
 
-/// The component that the configuration names.
+/// The component that the configuration names, and its settings.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Configured {
     /// `built-in`, or the SHA-256 of the file: a newer program with another built-in controller is no change of the
@@ -23,24 +24,30 @@ pub(super) struct Configured {
     pub(super) base: String,
     /// SHA-256 of the component, in hex.
     pub(super) component: String,
+    /// What it is told.
+    #[serde(default, skip_serializing_if = "GuestSettings::is_empty")]
+    pub(super) settings: GuestSettings,
 }
 
 impl Configured {
-    /// What the configuration says: a file, or none for the built-in component.
-    pub(super) fn new(built_in: &[u8], file: Option<&[u8]>) -> Self {
+    /// What the configuration says: a file, or none for the built-in component, and what that is told.
+    pub(super) fn new(built_in: &[u8], file: Option<&[u8]>, settings: &GuestSettings) -> Self {
         let component = super::hash(file.unwrap_or(built_in));
         let base = if file.is_some() { component.clone() } else { "built-in".to_owned() };
-        Self { base, component }
+        Self { base, component, settings: settings.clone() }
     }
 }
 
-/// A version that was live.
+/// A version that was live: what is needed to make it again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Record {
     /// SHA-256 of the component, in hex; names the file.
     pub(super) component: String,
     /// When it was deployed first, in milliseconds since the Unix epoch.
     pub(super) deployed_unix_ms: u64,
+    /// What it is told.
+    #[serde(default, skip_serializing_if = "GuestSettings::is_empty")]
+    pub(super) settings: GuestSettings,
 }
 
 /// A version that takes a share of the new calls.
@@ -72,6 +79,8 @@ pub(super) struct Kept {
     pub(super) back_off: BackOff,
     /// The configured component, which may be newer by now, comes behind all of it.
     pub(super) configured_is_live: bool,
+    /// The settings have changed: what new calls take is told something else from now on.
+    pub(super) told_otherwise: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -104,7 +113,8 @@ impl Store {
     /// Says what the configuration names now, and gets what to start with.
     pub(super) fn start(&self, configured: Configured) -> Kept {
         let back_off = BackOff::default();
-        let nothing = Kept { line: Vec::new(), candidate: None, back_off, configured_is_live: true };
+        let nothing =
+            Kept { line: Vec::new(), candidate: None, back_off, configured_is_live: true, told_otherwise: false };
         let kept = self.kept(&configured).unwrap_or(nothing);
         self.configure(configured);
         kept
@@ -136,8 +146,13 @@ impl Store {
             tracing::info!(tenant, "the configured controller has changed: it takes the place of what was deployed");
             return None;
         }
-        let configured_is_live = line.pop_if(|last| last.component == then.component).is_some();
-        Some(Kept { line, candidate, back_off, configured_is_live })
+        let told_otherwise = then.settings != configured.settings;
+        let is_configured = |last: &Record| last.component == then.component && last.settings == then.settings;
+        let configured_is_live = line.last().is_some_and(is_configured);
+        if configured_is_live && !told_otherwise {
+            line.pop();
+        }
+        Some(Kept { line, candidate, back_off, configured_is_live, told_otherwise })
     }
 
     /// The bytes of a component, checked against its hash.

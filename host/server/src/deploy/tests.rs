@@ -2,16 +2,21 @@ use super::*;
 use crate::config::RollbackConfig;
 use crate::state_dir::StateDir;
 use plugboard_calls::contract::{Context, Description, Event, HttpRequest};
+use plugboard_calls::guest_settings::GuestSettings;
 use plugboard_calls::logic::{Breakdown, Routed};
 use plugboard_calls::stage::Stage;
 use std::path::Path;
 
 /// Call logic that does nothing, named by the bytes that it was "compiled" from.
-struct Named(Description);
+struct Named(Description, Arc<GuestSettings>);
 
 impl Logic for Named {
     fn description(&self) -> &Description {
         &self.0
+    }
+
+    fn settings(&self) -> Arc<GuestSettings> {
+        self.1.clone()
     }
 
     fn route(&self, _: &str, _: &HttpRequest, stage: Stage) -> (Stage, Result<Routed, Breakdown>) {
@@ -33,11 +38,19 @@ impl Logic for Named {
     }
 }
 
-/// Takes any component that does not say `bad`.
-struct AnyButBad;
+/// Takes any component that does not say `bad`, and tells it this.
+struct AnyButBad(Arc<GuestSettings>);
 
 impl Loader for AnyButBad {
-    fn load(&self, component: &[u8]) -> Result<Loaded, String> {
+    fn settings(&self) -> Arc<GuestSettings> {
+        self.0.clone()
+    }
+
+    fn id(&self, component: &[u8], settings: &GuestSettings) -> String {
+        format!("id of {} {}", String::from_utf8_lossy(component), settings.get("tone").unwrap_or_default())
+    }
+
+    fn load(&self, component: &[u8], settings: &Arc<GuestSettings>) -> Result<Loaded, String> {
         let name = String::from_utf8_lossy(component).into_owned();
         if name == "bad" {
             return Err("it is bad".to_owned());
@@ -48,8 +61,8 @@ impl Loader for AnyButBad {
             http_prefix: "/callcontroller".into(),
             state_schema: 1,
         };
-        let logic = Arc::new(Named(description));
-        Ok(Loaded { id: format!("id of {name}"), logic, stats: Box::new(Stats::default), rest: Box::new(|| {}) })
+        let logic = Arc::new(Named(description, settings.clone()));
+        Ok(Loaded { id: self.id(component, settings), logic, stats: Box::new(Stats::default), rest: Box::new(|| {}) })
     }
 }
 
@@ -62,10 +75,25 @@ impl Deployments {
 }
 
 fn start(folder: &Path, built_in: &str, file: Option<&str>) -> Deployments {
-    let state_dir = StateDir::open(folder).expect("made");
-    let store = Store::open(&state_dir, "example.com").expect("made");
-    Deployments::start(Arc::new(AnyButBad), store, built_in.as_bytes(), file.map(str::as_bytes), policy())
-        .expect("starts")
+    let told = Arc::new(AnyButBad(Arc::default()));
+    Deployments::start(told, store(folder), built_in.as_bytes(), file.map(str::as_bytes), policy()).expect("starts")
+}
+
+fn store(folder: &Path) -> Store {
+    Store::open(&StateDir::open(folder).expect("made"), "example.com").expect("made")
+}
+
+/// As a reload or a restart prepares it whose configuration sets this tone.
+fn prepare(folder: &Path, tone: &str) -> Prepared {
+    let mut settings = GuestSettings::default();
+    settings.insert("tone", tone.to_owned()).expect("within bounds");
+    let told = Arc::new(AnyButBad(Arc::new(settings)));
+    Deployments::prepare(told, store(folder), b"one", None, policy()).expect("passes")
+}
+
+/// Name and tone of a version.
+fn told(version: &Version) -> String {
+    format!("{}, {}", name(version), version.settings().get("tone").unwrap_or("no tone"))
 }
 
 /// Steps back after three calls of a hundred events.
@@ -250,7 +278,7 @@ fn a_candidate_goes_with_its_rollback_and_with_another_deployment() {
     let folder = tempfile::tempdir().expect("a folder");
     let deployments = start(folder.path(), "one", None);
     propose(&deployments, "two", 50).expect("passes");
-    let two = deployments.history().find(&hash(b"two")).cloned().expect("the candidate");
+    let two = deployments.history().find("id of two ").cloned().expect("the candidate");
     let calls_of_two = |logic: &Arc<dyn Logic>| usize::from(Arc::ptr_eq(logic, two.logic()));
     let back = deployments.roll_back(&calls_of_two).expect("there is a candidate");
     assert_eq!((name(&back.live), back.withdrawn.as_deref().map(name)), ("one", Some("two")));
@@ -389,4 +417,46 @@ fn what_is_in_the_shadow_takes_no_call_and_goes_when_it_is_deployed() {
     propose(&deployments, "three", 5).expect("passes");
     assert_eq!(listed(&deployments, &no_calls), ["two live 0", "three candidate 5 % 0", "one retired 0"]);
     assert!(deployments.shadow().is_none());
+}
+
+#[test]
+fn a_version_is_told_the_same_for_as_long_as_it_lives_also_after_a_restart() {
+    let folder = tempfile::tempdir().expect("a folder");
+    deploy(&prepare(folder.path(), "dial").keep().expect("written"), "two").expect("passes");
+    let again = prepare(folder.path(), "ring").keep().expect("written");
+    assert_eq!(told(&again.live()), "two, ring");
+    assert_eq!(listed(&again, &no_calls), ["two live 0", "two retired 0", "one retired 0"]);
+    assert_eq!(
+        told(&again.roll_back(&no_calls).expect("one").live),
+        "two, dial",
+        "what it was told comes back with it"
+    );
+    drop(again);
+    let again = prepare(folder.path(), "ring").keep().expect("written");
+    assert_eq!(told(&again.live()), "two, dial", "the configuration has not changed since");
+    assert!(!deploy(&again, "two").expect("passes").already);
+    assert_eq!(told(&again.live()), "two, ring", "what is deployed is told what the configuration says");
+    assert!(deploy(&again, "two").expect("passes").already);
+}
+
+#[test]
+fn a_reload_with_other_settings_makes_another_version_and_those_from_before_go_on() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let before = prepare(folder.path(), "dial").keep().expect("written");
+    propose(&before, "two", 50).expect("passes");
+    let (one, two) = (before.live(), before.history().candidate.clone().expect("a candidate").0);
+    let calls_of = |logic: &Arc<dyn Logic>| usize::from([&one, &two].iter().any(|old| Arc::ptr_eq(old.logic(), logic)));
+
+    let after = prepare(folder.path(), "ring").succeed(&before, true).keep().expect("written");
+    before.make_way(&after);
+    assert_eq!((told(&after.live()), told(&one)), ("one, ring".to_owned(), "one, dial".to_owned()));
+    let states = ["one live 0", "two candidate 50 % 0", "one draining 1", "two draining 1"];
+    assert_eq!(listed(&after, &calls_of), states, "calls keep what they have; new ones hear of it");
+    let candidate = after.history().candidate.clone().expect("a candidate").0;
+    assert_eq!(told(&candidate), "two, ring");
+
+    let back = prepare(folder.path(), "dial").succeed(&after, true).keep().expect("written");
+    after.make_way(&back);
+    assert!(Arc::ptr_eq(&back.live(), &one), "the same version is not made twice");
+    assert!(Arc::ptr_eq(back.newcomers().live(), one.logic()));
 }

@@ -3,23 +3,34 @@
 use super::drain::{Drain, Draining};
 use super::health::Health;
 use super::observed::{Observed, Surroundings};
+use super::store::Record;
 use super::{Findings, Shadow, Share, SteppedBack};
+use plugboard_calls::guest_settings::GuestSettings;
 use plugboard_calls::logic::Logic;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 /// Turns bytes into call logic: checks, compiles and tries them.
 pub trait Loader: Send + Sync {
+    /// What the tenant's configuration tells its call logic now.
+    fn settings(&self) -> Arc<GuestSettings> {
+        Arc::default()
+    }
+
+    /// The hash that names the version of a component which is told this (component, what it is granted and told,
+    /// contract).
+    fn id(&self, component: &[u8], settings: &GuestSettings) -> String;
+
     /// Call logic that is ready to take calls. May take seconds; call it from a thread that may block.
     ///
     /// # Errors
     /// What is wrong with the component and what to do about it, as one line. The component's author's to correct.
-    fn load(&self, component: &[u8]) -> Result<Loaded, String>;
+    fn load(&self, component: &[u8], settings: &Arc<GuestSettings>) -> Result<Loaded, String>;
 }
 
 /// Call logic that passed.
 pub struct Loaded {
-    /// The hash that names this version (component, what it is granted, contract).
+    /// The hash that names this version: [`Loader::id`].
     pub id: String,
     /// It.
     pub logic: Arc<dyn Logic>,
@@ -82,6 +93,17 @@ impl Version {
     /// It.
     pub fn logic(&self) -> &Arc<dyn Logic> {
         &self.logic
+    }
+
+    /// What it is told.
+    pub fn settings(&self) -> Arc<GuestSettings> {
+        self.logic.settings()
+    }
+
+    /// What is needed to make it again.
+    pub(super) fn record(&self) -> Record {
+        let (component, deployed_unix_ms) = (self.component.clone(), self.deployed_unix_ms);
+        Record { component, deployed_unix_ms, settings: (*self.settings()).clone() }
     }
 
     /// How it fares.

@@ -40,7 +40,7 @@ pub(super) struct PreparedTenant {
 pub(super) enum Versions<D> {
     /// They are those from before.
     Kept(Arc<Tenant>),
-    /// The controller has changed, or what it is granted. Those from before cannot change any more.
+    /// The controller has changed, or what it is granted or told. Those from before cannot change any more.
     Renewed(Arc<Tenant>, D, Frozen),
     /// The tenant is new.
     New(D),
@@ -124,7 +124,7 @@ fn tenants(
                 let same = before.deployments.is_configured(BUILT_IN_CONTROLLER, file.as_deref());
                 changes.extend(changed(format!("tenants.{:?}.controller", config.domain), !same));
                 let same_grant = grants_the_same(engine, was, config);
-                if same && same_grant {
+                if same && same_grant && was.settings == config.settings {
                     Versions::Kept(before)
                 } else {
                     let frozen = before.deployments.freeze();

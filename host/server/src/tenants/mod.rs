@@ -81,7 +81,6 @@ fn settings(config: &TenantConfig, users: &Arc<Users>) -> Settings {
         directory: users.clone(),
         outbound_proxy: config.outbound_proxy.clone(),
         session_expires_seconds: config.session_expires_seconds,
-        guest: Arc::new(config.settings.clone()),
     }
 }
 

@@ -7,6 +7,7 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::body::Bytes;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use plugboard_calls::contract::{CallKey, Context, Description, Event, HttpRequest, HttpResponse};
+use plugboard_calls::guest_settings::GuestSettings;
 use plugboard_calls::logic::{Breakdown, Logic, Routed};
 use plugboard_calls::stage::Stage;
 use plugboard_net::clock::Clock;
@@ -85,14 +86,18 @@ impl Logic for Echo {
 struct EchoLoader;
 
 impl Loader for EchoLoader {
-    fn load(&self, component: &[u8]) -> Result<Loaded, String> {
+    fn id(&self, component: &[u8], _: &GuestSettings) -> String {
+        format!("id-{}", String::from_utf8_lossy(component))
+    }
+
+    fn load(&self, component: &[u8], settings: &Arc<GuestSettings>) -> Result<Loaded, String> {
         let name = String::from_utf8_lossy(component).into_owned();
         if name == "bad" {
             return Err("the component imports wasi:sockets/tcp, which no controller may have".to_owned());
         }
         let (version, http_prefix) = ("1".to_owned(), "/callcontroller".to_owned());
         let logic = Arc::new(Echo(Description { name: name.clone(), version, http_prefix, state_schema: 1 }));
-        Ok(Loaded { id: format!("id-{name}"), logic, stats: Box::new(Stats::default), rest: Box::new(|| {}) })
+        Ok(Loaded { id: self.id(component, settings), logic, stats: Box::new(Stats::default), rest: Box::new(|| {}) })
     }
 }
 

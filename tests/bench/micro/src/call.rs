@@ -158,7 +158,7 @@ impl Exchange {
             call_id_host: Arc::from(""),
             directory: settings.directory.clone(),
             cache: self.tenant.cache.clone(),
-            settings: settings.guest.clone(),
+            settings: self.logic.settings(),
         });
         let (_, routed) = self.logic.route(DOMAIN, &request, stage);
         let Ok(Routed::Call(key)) = routed else { panic!("no call: {routed:?}") };

@@ -38,7 +38,7 @@ impl Guest {
         };
         let engine = Engine::new(limits, None).expect("the engine runs here");
         let compiled = engine.check(component).expect("the contract only").compile().expect("it compiles");
-        let version = compiled.try_out().expect("it describes itself").version(&[0; 32]);
+        let version = compiled.try_out().expect("it describes itself").version(&[0; 32], Arc::default());
         let mut guest = Self { version, cache: Arc::new(MemoryCache::new(1 << 20)), state: Vec::new() };
         let post = guest.http("POST");
         guest.state =

@@ -34,7 +34,7 @@ fn what_many_events_hold_comes_back_as_it_was() {
 
 fn mirror() -> std::sync::Arc<Version> {
     let engine = Engine::new(EngineLimits::default(), None).expect("the engine runs here");
-    tried(&engine, "mirror").version(&[1; 32])
+    tried(&engine, "mirror").version(&[1; 32], Default::default())
 }
 
 fn comes_back(version: &Version, seed: u64) {

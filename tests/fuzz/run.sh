@@ -35,7 +35,7 @@ fuzz() {
     target=$1
     echo "--- $target, $seconds seconds" >&2
     cargo +nightly fuzz run --target-dir "$work/build" "$@" -- \
-        -max_total_time="$seconds" -max_len="$bytes" -timeout=10 -dict=sip.dict -print_final_stats=1 \
+        -max_total_time="$seconds" -max_len="$bytes" -timeout=60 -dict=sip.dict -print_final_stats=1 \
         -artifact_prefix="$work/artifacts/$target/"
 }
 

@@ -10,17 +10,42 @@ use crate::invite::Call;
 
 const CALL: &str = "/callcontroller/alice/bob";
 
-/// Kamailio, two phones in browsers that are registered there, and Plugboard.
-fn registered(name: &str, by: By) -> (Place, Kamailio, [ByHand; 2], Server) {
+/// Kamailio, phones in browsers that are registered there, and Plugboard.
+fn registered<const N: usize>(name: &str, by: By, users: [(&str, &str); N]) -> (Place, Kamailio, [ByHand; N], Server) {
     let place = Place::new(name);
     let kamailio = Kamailio::start_with(&place, by, Hash::Md5);
-    let phones = [("alice", "wonderland"), ("bob", "builder")].map(|(user, password)| {
+    let phones = users.map(|(user, password)| {
         let mut phone = ByHand::connect(user, by.name(), kamailio.web_address(), place.ip());
         phone.register("example.test", password);
         phone
     });
     let server = Server::start_by(&place, by.name(), &[kamailio.domain()], &kamailio.sip(&place));
     (place, kamailio, phones, server)
+}
+
+const ALICE: (&str, &str) = ("alice", "wonderland");
+const BOB: (&str, &str) = ("bob", "builder");
+const CAROL: (&str, &str) = ("carol", "singer");
+
+/// Has Plugboard connect two phones in INVITE mode: their INVITEs.
+fn connect(server: &Server, path: &str, calling: &mut ByHand, called: &mut ByHand) -> [String; 2] {
+    server.place_call(&format!("{path}?sipMethod=INVITE"));
+    let first = calling.request("INVITE");
+    calling.answer(&first, "180 Ringing", "");
+    calling.answer(&first, "200 OK", &session(None));
+    calling.request("ACK");
+
+    let second = called.request("INVITE");
+    called.answer(&second, "180 Ringing", "");
+    called.answer(&second, "200 OK", &session(Some(7000)));
+    let offer = calling.request("INVITE");
+    assert!(offer.contains("m=audio 7000"), "{offer}");
+    calling.answer(&offer, "200 OK", &session(Some(6000)));
+    calling.request("ACK");
+    let ack = called.request("ACK");
+    assert!(ack.contains("m=audio 6000"), "{ack}");
+    server.await_json(path, "the call to be up", |json| json["phase"] == "up");
+    [first, second]
 }
 
 #[test]
@@ -34,29 +59,60 @@ fn invite_call_between_phones_in_browsers_by_tls() {
 }
 
 fn invite_call(name: &str, by: By) {
-    let (_place, _kamailio, [mut alice, mut bob], server) = registered(name, by);
-    server.place_call(&format!("{CALL}?sipMethod=INVITE"));
-    let first = alice.request("INVITE");
-    alice.answer(&first, "180 Ringing", "");
-    alice.answer(&first, "200 OK", &session(None));
-    alice.request("ACK");
-
-    let second = bob.request("INVITE");
-    bob.answer(&second, "180 Ringing", "");
-    bob.answer(&second, "200 OK", &session(Some(7000)));
-    let offer = alice.request("INVITE");
-    assert!(offer.contains("m=audio 7000"), "{offer}");
-    alice.answer(&offer, "200 OK", &session(Some(6000)));
-    alice.request("ACK");
-    let ack = bob.request("ACK");
-    assert!(ack.contains("m=audio 6000"), "{ack}");
-    server.await_json(CALL, "the call to be up", |json| json["phase"] == "up");
-
-    bob.send(&second, "BYE", "", "");
+    let (_place, _kamailio, [mut alice, mut bob], server) = registered(name, by, [ALICE, BOB]);
+    let [_, invite] = connect(&server, CALL, &mut alice, &mut bob);
+    bob.send(&invite, "BYE", "", "");
     bob.response(200);
     let bye = alice.request("BYE");
     alice.answer(&bye, "200 OK", "");
     assert_eq!(server.await_outcome(CALL), (200, "called".to_owned()));
+    server.await_end(CALL);
+}
+
+/// Alice is in two calls and connects the other two: the proxy brings Carol the INVITE that replaces hers.
+#[test]
+fn an_attended_transfer_finds_the_other_phone_by_the_proxy() {
+    let users = [ALICE, BOB, CAROL];
+    let (_place, _kamailio, [mut alice, mut bob, mut carol], server) = registered("web-attended", By::Ws, users);
+    let second = "/callcontroller/alice/carol";
+    let [consulting, asked] = connect(&server, second, &mut alice, &mut carol);
+    let [talking, _] = connect(&server, CALL, &mut alice, &mut bob);
+
+    let ours = |invite: &str| field(invite, "From").rsplit_once("tag=").expect("a tag").1.to_owned();
+    let dialog = format!("{}%3Bto-tag%3D{}", field(&consulting, "Call-ID").replace('@', "%40"), ours(&consulting));
+    let refer_to = format!("Refer-To: <sip:carol@example.test?Replaces={dialog}%3Bfrom-tag%3Dalice>\r\n");
+    alice.send(&talking, "REFER", &refer_to, "");
+    alice.response(202);
+    let trying = alice.request("NOTIFY");
+    alice.answer(&trying, "200 OK", "");
+
+    let invite = carol.request("INVITE");
+    let expected = format!("{};to-tag=carol;from-tag={}", field(&asked, "Call-ID"), ours(&asked));
+    assert_eq!(field(&invite, "Replaces"), expected);
+    carol.answer(&invite, "200 OK", &session(Some(8000)));
+    let offer = bob.request("INVITE");
+    assert!(offer.contains("m=audio 8000"), "{offer}");
+    bob.answer(&offer, "200 OK", &session(Some(7000)));
+    bob.request("ACK");
+    carol.request("ACK");
+    let done = alice.request("NOTIFY");
+    assert!(done.contains("SIP/2.0 200 OK"), "{done}");
+    alice.answer(&done, "200 OK", "");
+    let bye = alice.request("BYE");
+    alice.answer(&bye, "200 OK", "");
+
+    carol.send(&asked, "BYE", "", "");
+    carol.response(200);
+    let bye = alice.request("BYE");
+    assert_eq!(field(&bye, "Call-ID"), field(&consulting, "Call-ID"));
+    alice.answer(&bye, "200 OK", "");
+    assert_eq!(server.await_outcome(second), (200, "called".to_owned()));
+    server.await_json(CALL, "the transfer", |json| json["transfers"][0]["outcome"]["code"] == 200);
+    server.hang_up(CALL);
+    for phone in [&mut bob, &mut carol] {
+        let bye = phone.request("BYE");
+        phone.answer(&bye, "200 OK", "");
+    }
     server.await_end(CALL);
 }
 
@@ -71,7 +127,7 @@ fn refer_call_with_a_phone_in_a_browser_first_by_tls() {
 }
 
 fn refer_call(name: &str, by: By) {
-    let (_place, _kamailio, [mut alice, _], server) = registered(name, by);
+    let (_place, _kamailio, [mut alice], server) = registered(name, by, [ALICE]);
     server.place_call(CALL);
     let invite = alice.request("INVITE");
     alice.answer(&invite, "200 OK", &session(Some(6000)));

@@ -31,6 +31,8 @@ pub(crate) struct Shared {
     limits: EngineLimits,
     versions: Mutex<Vec<Weak<Instances>>>,
     pub(crate) compiles_in_background: AtomicBool,
+    /// Something is compiled there.
+    pub(crate) background_is_taken: AtomicBool,
 }
 
 impl Engine {
@@ -56,6 +58,7 @@ impl Engine {
             limits,
             versions: Mutex::default(),
             compiles_in_background: AtomicBool::new(false),
+            background_is_taken: AtomicBool::new(false),
         })))
     }
 

@@ -111,19 +111,28 @@ fn compiled(engine: &Engine, bytes: Vec<u8>) -> Result<wasmtime::Result<Componen
     let patience = patience(bytes.len());
     let bytes = Arc::new(bytes);
     let start = |priority| -> Result<(), Error> {
-        let (wasm, bytes, sender) = (engine.shared().wasm.clone(), bytes.clone(), sender.clone());
-        // Nobody may wait for it any more.
-        compiler(priority)?.spawn(move || drop(sender.send(Component::from_binary(&wasm, &bytes))));
+        let (engine, bytes, sender) = (engine.clone(), bytes.clone(), sender.clone());
+        compiler(priority)?.spawn(move || {
+            let done = Component::from_binary(&engine.shared().wasm, &bytes);
+            if priority == Priority::Background {
+                engine.shared().background_is_taken.store(false, Relaxed);
+            }
+            let _ = sender.send(done); // nobody may wait for it any more
+        });
         Ok(())
     };
-    if engine.shared().compiles_in_background.load(Relaxed) {
-        start(Priority::Background)?;
-        if let Ok(done) = receiver.recv_timeout(patience) {
-            return Ok(done);
+    let shared = engine.shared();
+    if !shared.compiles_in_background.load(Relaxed) {
+        start(Priority::Usual)?;
+    } else {
+        // What was begun anew is still there: one at a time, so that they do not become more and more.
+        if !shared.background_is_taken.swap(true, Relaxed) {
+            start(Priority::Background)?;
+            if let Ok(done) = receiver.recv_timeout(patience) {
+                return Ok(done);
+            }
         }
         start(Priority::Low)?;
-    } else {
-        start(Priority::Usual)?;
     }
     drop(sender);
     receiver.recv().map_err(|_| Error::DoesNotCompile("the compiler panicked".to_owned()))
@@ -135,7 +144,7 @@ fn patience(bytes: usize) -> Duration {
 }
 
 /// Beside what else the process does.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Priority {
     Usual,
     /// A tenth of a processor that others want, too (`nice(2)`).

@@ -134,3 +134,15 @@ fn the_built_in_controller_fits() {
     let engine = Engine::new(EngineLimits::default(), None).expect("the engine runs here");
     assert_eq!(tried(&engine, "controller").description().http_prefix, "/callcontroller");
 }
+
+#[test]
+fn it_compiles_in_the_background_however_many_do_at_once() {
+    let engine = Engine::new(EngineLimits::default(), None).expect("the engine runs here");
+    engine.compile_in_background();
+    std::thread::scope(|scope| {
+        for fixture in ["echo", "version-two", "version-two"] {
+            let engine = &engine;
+            scope.spawn(move || assert_eq!(tried(engine, &fixture.replace('-', "_")).description().name, fixture));
+        }
+    });
+}

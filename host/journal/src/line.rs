@@ -1,6 +1,7 @@
 //! What a line of the journal says. Each is a JSON object whose member `line` names its kind:
 //!
-//! - `opening`, the first of a file, and again whenever it changes: the tenant, its limits and its settings;
+//! - `opening`, before the first event of a version in each file, and again whenever it changes: the tenant, its limits,
+//!   and what that version is told;
 //! - `event`: one finished event of one call.
 //!
 //! ```sh
@@ -26,20 +27,23 @@ pub const FORMAT: u32 = 1;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "line", rename_all = "snake_case")]
 pub enum Line {
-    /// What holds for the lines that follow.
+    /// What holds for the lines of its version that follow.
     Opening(Opening),
     /// One event.
     Event(Box<EventLine>),
 }
 
-/// What holds for the lines that follow.
+/// What holds for the lines of its version that follow.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Opening {
     /// [`FORMAT`].
     pub format: u32,
     /// The tenant.
     pub domain: String,
-    /// Its limits.
+    /// The version of call logic; none: all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// The tenant's limits.
     pub limits: Limits,
     /// What its call logic was told.
     #[serde(default, skip_serializing_if = "GuestSettings::is_empty")]

@@ -20,10 +20,12 @@ const LINE_BYTES: usize = 2_048;
 /// What a line is written for.
 pub(crate) struct Note {
     pub tenant: Arc<Tenant>,
+    /// The version of call logic that handled the event.
+    pub version: String,
     pub holds: Holds,
 }
 
-/// What holds for a line, and is told by an opening before it.
+/// What holds for the lines of a version, and is told by an opening before them.
 #[derive(PartialEq)]
 pub(crate) struct Holds {
     pub limits: Limits,
@@ -47,12 +49,13 @@ impl Notes {
         let tenant = record.tenant.clone();
         let holds = Holds { limits: record.limits.clone(), settings: record.settings.clone() };
         let mut line = event_line(record, settled);
+        let version = line.version.clone();
         if self.is_given_secret(&mut line) {
             mask::state(&mut line);
         }
         let mut bytes = Vec::with_capacity(LINE_BYTES);
         serde_json::to_writer(&mut bytes, &Line::Event(Box::new(line)))?;
-        Ok((Note { tenant, holds }, bytes))
+        Ok((Note { tenant, version, holds }, bytes))
     }
 
     /// Masks the event, and says whether its call was given a secret by now.

@@ -4,6 +4,7 @@ use crate::files::list;
 use crate::line::{EventLine, FORMAT, Line, Outcome, State};
 use plugboard_calls::guest_settings::GuestSettings;
 use plugboard_calls::limits::Limits;
+use std::collections::HashMap;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -76,20 +77,21 @@ pub fn events(path: &Path) -> Result<Vec<Recorded>, ReadError> {
     let read = std::fs::File::open(path).and_then(|mut file| file.read_to_end(&mut text));
     read.map_err(|source| ReadError::Io { path: path.to_owned(), source })?;
     let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
-    let mut opened = None;
+    let mut opened = HashMap::new();
     let mut events = Vec::new();
     for (n, line) in text[..whole].split(|byte| *byte == b'\n').enumerate().filter(|(_, line)| !line.is_empty()) {
         let wrong = |why: String| ReadError::Line { path: path.to_owned(), line: n + 1, why };
         match serde_json::from_slice(line).map_err(|error| wrong(error.to_string()))? {
             Line::Opening(opening) if opening.format == FORMAT => {
-                opened = Some((Arc::new(opening.limits), Arc::new(opening.settings)));
+                opened.insert(opening.version, (Arc::new(opening.limits), Arc::new(opening.settings)));
             }
             Line::Opening(opening) => {
                 return Err(wrong(format!("format {}, and this program knows {FORMAT}", opening.format)));
             }
             Line::Event(line) => {
-                let opened = opened.clone().ok_or_else(|| wrong("an event before any opening".to_owned()))?;
-                let (limits, settings) = opened;
+                let holds = opened.get(&Some(line.version.clone())).or_else(|| opened.get(&None));
+                let holds = holds.cloned().ok_or_else(|| wrong("an event before any opening".to_owned()))?;
+                let (limits, settings) = holds;
                 events.push(Recorded { limits, settings, line: *line });
             }
         }

@@ -120,10 +120,13 @@ struct Writer {
     complained: bool,
 }
 
+/// Versions of a tenant whose opening is remembered, in number: more than there are at once.
+const OPENED_MAX: usize = 64;
+
 struct Files {
     folder: Folder,
-    /// What the last opening told.
-    opened: Option<Holds>,
+    /// What the openings of this file told of each version.
+    opened: HashMap<String, Holds>,
 }
 
 impl Writer {
@@ -177,14 +180,18 @@ impl Writer {
         let domain = &note.tenant.domain;
         if !self.tenants.contains_key(domain) {
             let folder = Folder::open(&self.path.join(folder_name(domain)?), self.bounds, now)?;
-            self.tenants.insert(domain.clone(), Files { folder, opened: None });
+            self.tenants.insert(domain.clone(), Files { folder, opened: HashMap::new() });
         }
         let Some(files) = self.tenants.get_mut(domain) else { return Ok(()) };
-        if files.folder.is_at_beginning() || files.opened.as_ref() != Some(&note.holds) {
+        if files.folder.is_at_beginning() || files.opened.len() > OPENED_MAX {
+            files.opened.clear();
+        }
+        if files.opened.get(&note.version) != Some(&note.holds) {
             let (limits, settings) = (note.holds.limits.clone(), (*note.holds.settings).clone());
-            let opening = Opening { format: FORMAT, domain: domain.clone(), limits, settings };
+            let version = Some(note.version.clone());
+            let opening = Opening { format: FORMAT, domain: domain.clone(), version, limits, settings };
             files.folder.write(&serde_json::to_vec(&Line::Opening(opening))?, now)?;
-            files.opened = Some(note.holds);
+            files.opened.insert(note.version, note.holds);
         }
         files.folder.write(line, now)
     }

@@ -28,7 +28,7 @@ pub struct Record {
     /// What stands behind the `@` of Call-IDs.
     pub call_id_host: Arc<str>,
     /// The user that the call was bound to.
-    pub agent: Option<String>,
+    pub agent: Option<Arc<str>>,
     /// The ids that it could refer to.
     pub view: View,
     /// What happened.

@@ -34,7 +34,7 @@ pub struct Setting {
     /// Who caused the event.
     pub principal: Principal,
     /// The user that the call is bound to, if any.
-    pub agent: Option<String>,
+    pub agent: Option<Arc<str>>,
     /// What stands behind the `@` of Call-IDs.
     pub call_id_host: Arc<str>,
     /// The tenant's users.
@@ -302,12 +302,12 @@ impl Stage {
         let permitted = match &self.setting.principal {
             Principal::Trusted => true,
             Principal::User(name) => *name == user.name,
-            Principal::Network => self.setting.agent.as_ref() == Some(&user.name),
+            Principal::Network => self.setting.agent.as_deref() == Some(&user.name),
         };
         if !permitted || self.effects.len() >= self.setting.limits.effects_per_event {
             return Err(Denial::NotPermitted);
         }
-        self.setting.agent = Some(user.name.clone());
+        self.setting.agent = Some(user.name.as_str().into());
         self.effects.push(Effect::ActAs { user: user.name });
         Ok(user.identity)
     }

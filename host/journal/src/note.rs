@@ -117,7 +117,7 @@ pub(crate) fn event_line(record: Record, settled: Settled) -> EventLine {
         seed: context.seed,
         principal: context.principal,
         ended_by_host: context.ended_by_host,
-        agent,
+        agent: agent.map(|agent| agent.to_string()),
         call_id_host: call_id_host.to_string(),
         view,
         answers,

@@ -122,7 +122,7 @@ fn setting(recorded: &Recorded, told: &Arc<Told>) -> Setting {
         now: Time::from_millis(line.unix_ms),
         seed: line.seed,
         principal: line.principal.clone(),
-        agent: line.agent.clone(),
+        agent: line.agent.as_deref().map(Arc::from),
         call_id_host: Arc::from(line.call_id_host.as_str()),
         directory: told.clone(),
         cache: told.clone(),

@@ -41,7 +41,7 @@ pub(super) struct Actor {
     /// What the guest returned last; lent to the job while one runs.
     pub state: Option<Vec<u8>>,
     /// The user that the call acts for.
-    pub agent: Option<String>,
+    pub agent: Option<Arc<str>>,
     pub queue: VecDeque<Queued>,
     /// A job of this call is under way.
     pub running: bool,

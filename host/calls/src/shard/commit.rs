@@ -138,7 +138,7 @@ impl Shard {
                 }
             }
             Effect::ClearTimer { name } => actor.timers.retain(|(n, _)| *n != name),
-            Effect::ActAs { user } => actor.agent = Some(user),
+            Effect::ActAs { user } => actor.agent = Some(user.into()),
             Effect::CachePut { key, value, ttl_seconds } => {
                 let expires = now + Duration::from_secs(u64::from(ttl_seconds));
                 if actor.tenant.cache.put(&key, value, expires, now) > 0 {

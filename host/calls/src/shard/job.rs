@@ -49,7 +49,7 @@ struct Given {
     limits: Limits,
     settings: Arc<GuestSettings>,
     view: View,
-    agent: Option<String>,
+    agent: Option<Arc<str>>,
     call_id_host: Arc<str>,
 }
 
@@ -111,18 +111,16 @@ impl Finished {
 
     /// A copy of all that is needed to run the event again, and of what came of it.
     pub fn record(&self) -> Record {
-        let Given { view, agent, .. } = &self.given;
-        self.record_of(view.clone(), agent.clone(), self.answers.clone())
+        self.record_of(self.given.view.clone(), self.answers.clone())
     }
 
     /// As [`Finished::record`], for a journal, which is the last to ask: what the shard does not need is not copied.
     pub fn take_record(&mut self) -> Record {
-        let Given { view, agent, .. } = &mut self.given;
-        let (view, agent, answers) = (mem::take(view), mem::take(agent), mem::take(&mut self.answers));
-        self.record_of(view, agent, answers)
+        let (view, answers) = (mem::take(&mut self.given.view), mem::take(&mut self.answers));
+        self.record_of(view, answers)
     }
 
-    fn record_of(&self, view: View, agent: Option<String>, answers: Answers) -> Record {
+    fn record_of(&self, view: View, answers: Answers) -> Record {
         Record {
             tenant: self.tenant.clone(),
             limits: self.given.limits.clone(),
@@ -132,7 +130,7 @@ impl Finished {
             begins: self.state_before.is_none(),
             context: self.context.clone(),
             call_id_host: self.given.call_id_host.clone(),
-            agent,
+            agent: self.given.agent.clone(),
             view,
             event: self.queued.event.clone(),
             answers,

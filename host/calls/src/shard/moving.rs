@@ -53,10 +53,9 @@ impl Moved {
 impl Shard {
     /// The live calls for which `which` says so, oldest first.
     pub fn calls_that(&self, which: impl Fn(&Tenant, &Arc<dyn Logic>) -> bool) -> Vec<CallRef> {
-        let chosen = |(call, actor): (&CallRef, &Box<Actor>)| {
-            (actor.is_live() && which(&actor.tenant, &actor.logic)).then_some(*call)
-        };
-        let mut calls: Vec<CallRef> = self.actors.iter().filter_map(chosen).collect();
+        let chosen = |actor: &Actor| actor.is_live() && which(&actor.tenant, &actor.logic);
+        let of_actors = self.actors.iter().filter(|(_, actor)| chosen(actor));
+        let mut calls: Vec<CallRef> = of_actors.map(|(call, _)| *call).collect();
         calls.sort_unstable();
         calls
     }

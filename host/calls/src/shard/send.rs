@@ -329,7 +329,7 @@ impl Shard {
     ) {
         let cnonce = format!("{:016x}", self.chance.next_u64());
         let Some(actor) = self.actors.get_mut(&call) else { return };
-        let credentials = actor.agent.as_ref().and_then(|agent| actor.tenant.settings().directory.credentials(agent));
+        let credentials = actor.agent.as_deref().and_then(|agent| actor.tenant.settings().directory.credentials(agent));
         let Some(mut sent) = actor.take_sent(challenged) else { return };
         let Progress::Challenged(answerable) = sent.progress else { return };
         let Some(leg) = actor.leg_mut(sent.leg) else { return };

@@ -3,7 +3,8 @@
 
 use super::actor::{CallRef, add};
 use super::dialog::Reliable;
-use super::leg::{ACK_TIME_MAX, Answerable, LegState, Progress, Purpose, Sent};
+use super::leg::{ACK_TIME_MAX, LegState, Progress, Purpose, Sent};
+use super::receive::Matched;
 use super::{Output, Owner, Shard};
 use crate::contract::*;
 use plugboard_sip::message::{HeaderName, Method, Response};
@@ -47,15 +48,8 @@ impl Shard {
     }
 
     /// A response to a request of the host's own.
-    pub(super) fn own_responded(
-        &mut self,
-        now: Time,
-        client: ClientId,
-        owner: Owner,
-        response: &Response,
-        answerable: Option<Answerable>,
-        out: &mut Vec<Output>,
-    ) {
+    pub(super) fn own_responded(&mut self, now: Time, matched: Matched<'_>, out: &mut Vec<Output>) {
+        let Matched { client, owner, response, answerable } = matched;
         let Owner { call, transaction } = owner;
         let Some(sent) = self.actors.get_mut(&call).and_then(|actor| actor.sent_mut(transaction)) else { return };
         if response.status.is_provisional() {

@@ -18,6 +18,15 @@ use plugboard_sip::values::MaxForwards;
 /// Challenges that are answered on one request, in number: more than one when several proxies ask, or a nonce is stale.
 const CHALLENGES_ANSWERED_MAX: usize = 4;
 
+/// A response, and what it answers.
+pub(super) struct Matched<'a> {
+    pub client: ClientId,
+    pub owner: Owner,
+    pub response: &'a Response,
+    /// Its challenge, when that can be answered.
+    pub answerable: Option<Answerable>,
+}
+
 impl Shard {
     /// Takes a message that was admitted ([`plugboard_sip::admit`]) and belongs to this shard
     /// ([`shard_of`](super::shard_of) its To tag or branch).
@@ -205,14 +214,15 @@ impl Shard {
         }
         let Some(actor) = self.actors.get_mut(&call) else { return };
         let Some(sent) = actor.sent.iter().find(|sent| sent.id == transaction) else { return };
-        let answerable = answerable(actor, sent, &response);
-        if sent.purpose != Purpose::Guest {
-            self.own_responded(now, client, owner, &response, answerable, out);
+        let purpose = sent.purpose;
+        let matched = Matched { client, owner, answerable: answerable(actor, sent, &response), response: &response };
+        if purpose != Purpose::Guest {
+            self.own_responded(now, matched, out);
             self.reschedule(now, call);
             return;
         }
-        let event = response_event(leg, transaction, &method, answerable.is_some(), &response);
-        self.follow(now, client, owner, &response, answerable, out);
+        let event = response_event(leg, transaction, &method, matched.answerable.is_some(), &response);
+        self.follow(now, matched, out);
         if self.is_live(call) {
             let event = Event::Response(event);
             self.enqueue(now, call, Queued::new(event), out);
@@ -221,15 +231,8 @@ impl Shard {
     }
 
     /// What a response means for its leg.
-    fn follow(
-        &mut self,
-        now: Time,
-        client: ClientId,
-        owner: Owner,
-        response: &Response,
-        answerable: Option<Answerable>,
-        out: &mut Vec<Output>,
-    ) {
+    fn follow(&mut self, now: Time, matched: Matched<'_>, out: &mut Vec<Output>) {
+        let Matched { client, owner, response, answerable } = matched;
         let Some(actor) = self.actors.get_mut(&owner.call) else { return };
         let Some(at) = actor.sent.iter().position(|sent| sent.id == owner.transaction) else { return };
         let Some(sent) = actor.sent.get_mut(at) else { return };

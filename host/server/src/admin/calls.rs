@@ -27,9 +27,29 @@ impl Admin {
         CallKey::new(key).map_or_else(no_call, |key| self.ladder(domain, &key))
     }
 
-    /// The ladder of the call between two users. Only the call logic knows which key that is.
+    /// The ladder of the call between two users. Only the call logic knows which key that is: the live one is asked, and
+    /// then a candidate, which may have other keys.
     pub(super) fn ladder_between(&self, tenant: &Tenant, calling: &str, called: &str, query: Option<&str>) -> Answered {
-        let logic = tenant.deployments.live().logic().clone();
+        let mut answer = no_call();
+        for version in tenant.deployments.newest() {
+            answer = match self.key_between(tenant, version.logic(), (calling, called), query) {
+                Ok(key) if self.switch.ladder(tenant.domain(), &key).is_some() => {
+                    return self.ladder(tenant.domain(), &key);
+                }
+                Ok(_) => no_call(),
+                Err(answer) => *answer,
+            };
+        }
+        answer
+    }
+
+    fn key_between(
+        &self,
+        tenant: &Tenant,
+        logic: &Arc<dyn Logic>,
+        (calling, called): (&str, &str),
+        query: Option<&str>,
+    ) -> Result<CallKey, Box<Answered>> {
         let prefix = logic.description().http_prefix.trim_end_matches('/').to_owned();
         let request = HttpRequest {
             method: "GET".to_owned(),
@@ -38,10 +58,7 @@ impl Admin {
             headers: vec![Header { name: "accept".to_owned(), value: "application/json".to_owned() }],
             body: Vec::new(),
         };
-        match self.key(tenant, &logic, &request) {
-            Ok(key) => self.ladder(tenant.domain(), &key),
-            Err(answer) => *answer,
-        }
+        self.key(tenant, logic, &request)
     }
 
     fn key(&self, tenant: &Tenant, logic: &Arc<dyn Logic>, request: &HttpRequest) -> Result<CallKey, Box<Answered>> {

@@ -1,7 +1,7 @@
 //! What the admin API says, as JSON. The command line reads the same types.
 
 use crate::deploy::shadow::Told;
-use crate::deploy::{Draining, Findings, Listed, Share, SteppedBack};
+use crate::deploy::{Draining, Findings, Label, Listed, Share, SteppedBack};
 use crate::switch::{LadderEntry, MoveReport};
 use plugboard_calls::contract::{CallKey, EndingReason};
 use serde::{Deserialize, Serialize};
@@ -303,19 +303,8 @@ impl From<MoveReport> for MoveView {
 
 impl From<Listed> for VersionView {
     fn from(listed: Listed) -> Self {
-        let Listed {
-            id,
-            component,
-            name,
-            version,
-            deployed_unix_ms,
-            state,
-            calls,
-            stats,
-            draining,
-            stepped_back,
-            findings,
-        } = listed;
+        let Listed { label, state, calls, stats, draining, stepped_back, findings } = listed;
+        let Label { id, component, name, version, deployed_unix_ms } = label;
         Self {
             id,
             component,

@@ -1,7 +1,7 @@
 //! What the host stepped back from by itself, and for how long it is refused: so that a version that fails is not
 //! deployed again and again by whoever watches its file. The time doubles with each time; `force` overrides it.
 
-use super::Version;
+use super::{Label, Version};
 use serde::{Deserialize, Serialize};
 
 /// How long a version is refused that was stepped back from for the first time, in milliseconds.
@@ -16,16 +16,9 @@ const REMEMBERED_MAX: usize = 16;
 /// A version that the host stepped back from by itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SteppedBack {
-    /// The hash that names the version.
-    pub id: String,
-    /// SHA-256 of the component, in hex.
-    pub component: String,
-    /// What the component calls itself.
-    pub name: String,
-    /// The version that the component gives itself.
-    pub version: String,
-    /// When it was deployed, in milliseconds since the Unix epoch.
-    pub deployed_unix_ms: u64,
+    /// What tells it from others.
+    #[serde(flatten)]
+    pub label: Label,
     /// How often it was stepped back from.
     pub times: u32,
     /// Until when it is refused, in milliseconds since the Unix epoch.
@@ -37,17 +30,7 @@ pub struct SteppedBack {
 impl SteppedBack {
     /// What is to be [noted](BackOff::note) of a version.
     pub(super) fn from(version: &Version, why: String) -> Self {
-        let description = version.logic().description();
-        Self {
-            id: version.id().to_owned(),
-            component: version.component().to_owned(),
-            name: description.name.clone(),
-            version: description.version.clone(),
-            deployed_unix_ms: version.deployed_unix_ms(),
-            times: 0,
-            until_unix_ms: 0,
-            why,
-        }
+        Self { label: version.label(), times: 0, until_unix_ms: 0, why }
     }
 }
 
@@ -60,7 +43,7 @@ impl BackOff {
     /// Takes note of a version that was stepped back from now. How often, and until when it is refused, is found here.
     pub(super) fn note(&mut self, mut stepped: SteppedBack, now_unix_ms: u64) {
         self.0.retain(|one| one.until_unix_ms.saturating_add(REMEMBERED_MS) > now_unix_ms);
-        let before = self.0.iter().position(|one| one.id == stepped.id);
+        let before = self.0.iter().position(|one| one.label.id == stepped.label.id);
         stepped.times = before.map_or(0, |at| self.0.remove(at).times).saturating_add(1);
         let wait = FIRST_WAIT_MS.saturating_mul(1 << (stepped.times - 1).min(20)).min(WAIT_MS_MAX);
         stepped.until_unix_ms = now_unix_ms.saturating_add(wait);
@@ -81,7 +64,7 @@ impl BackOff {
 
     /// What is known of the version with this id.
     pub(super) fn of(&self, id: &str) -> Option<&SteppedBack> {
-        self.0.iter().find(|stepped| stepped.id == id)
+        self.0.iter().find(|stepped| stepped.label.id == id)
     }
 
     /// All of it, the newest first.
@@ -95,18 +78,9 @@ mod tests {
     use super::*;
 
     fn stepped(id: &str) -> SteppedBack {
-        let text = String::new;
-        let (id, why) = (id.to_owned(), "it trapped".to_owned());
-        SteppedBack {
-            id,
-            component: text(),
-            name: text(),
-            version: text(),
-            deployed_unix_ms: 0,
-            times: 0,
-            until_unix_ms: 0,
-            why,
-        }
+        let (text, why) = (String::new, "it trapped".to_owned());
+        let label = Label { id: id.to_owned(), component: text(), name: text(), version: text(), deployed_unix_ms: 0 };
+        SteppedBack { label, times: 0, until_unix_ms: 0, why }
     }
 
     #[test]

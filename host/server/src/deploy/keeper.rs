@@ -34,7 +34,7 @@ fn attend(tenant: &Tenant, switch: &Arc<Switch>) {
     let calls_of = |logic: &Arc<dyn Logic>| switch.calls_on(logic);
     match deployments.step_back(&calls_of) {
         Ok(Some(stepped)) => {
-            let (version, why, live) = (stepped.id, stepped.why, deployments.live());
+            let (version, why, live) = (stepped.label.id, stepped.why, deployments.live());
             tracing::error!(tenant = tenant.domain(), version, why, live = live.id(), "stepped back by itself");
         }
         Ok(None) => {}

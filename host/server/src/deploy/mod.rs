@@ -35,7 +35,7 @@ pub use shadow::{Findings, Shadow};
 pub use share::{Newcomers, Share};
 pub use store::Store;
 pub use terms::{DRAIN_SECONDS_MAX, DeployError, Deployed, How, Policy, RolledBack};
-pub use version::{Listed, Loaded, Loader, State, Stats, Version};
+pub use version::{Label, Listed, Loaded, Loader, State, Stats, Version};
 
 use history::History;
 use observed::Surroundings;
@@ -159,6 +159,11 @@ impl Deployments {
     /// The version that new calls take, but for a candidate's share.
     pub fn live(&self) -> Arc<Version> {
         self.front.load().live.clone()
+    }
+
+    /// The versions that new calls take: the live one, and the candidate if there is one.
+    pub fn newest(&self) -> Vec<Arc<Version>> {
+        self.history().newest().cloned().collect()
     }
 
     /// The id of the candidate, if there is one, and its share of the new calls.
@@ -337,7 +342,7 @@ impl Deployments {
         let shadow = self.shadow().into_iter().map(|shadow| Listed::shadow(&shadow));
         let before = before.map(listed);
         let aside = history.aside.iter().rev().map(listed).filter(|listed| listed.state != State::Retired);
-        let gone = history.back_off.newest_first().filter(|stepped| history.find(&stepped.id).is_none());
+        let gone = history.back_off.newest_first().filter(|stepped| history.find(&stepped.label.id).is_none());
         newest.chain(shadow).chain(before).chain(aside).chain(gone.cloned().map(Listed::gone)).collect()
     }
 

@@ -108,7 +108,7 @@ fn name(version: &Version) -> &str {
 
 /// Name, state and calls of each version in the list.
 fn listed(deployments: &Deployments, calls_of: CallsOf<'_>) -> Vec<String> {
-    let one = |listed: Listed| format!("{} {} {}", listed.name, state(&listed), listed.calls);
+    let one = |listed: Listed| format!("{} {} {}", listed.label.name, state(&listed), listed.calls);
     deployments.list(calls_of).into_iter().map(one).collect()
 }
 
@@ -345,7 +345,7 @@ fn the_host_steps_back_from_a_candidate_that_fails_and_refuses_it_for_a_time() {
     assert!(deployments.wants_attention(Instant::now()));
     assert_eq!(taken_by_candidate(&deployments), [] as [usize; 0], "it gets no call from that moment on");
     let stepped = deployments.step_back(&no_calls).expect("written").expect("stepped back");
-    assert_eq!((stepped.name.as_str(), stepped.times), ("bad one", 1));
+    assert_eq!((stepped.label.name.as_str(), stepped.times), ("bad one", 1));
     assert!(!deployments.wants_attention(Instant::now()));
     assert_eq!(listed(&deployments, &no_calls), ["one live 0", "bad one stepped-back 0"]);
 

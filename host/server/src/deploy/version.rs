@@ -5,8 +5,10 @@ use super::health::Health;
 use super::observed::{Observed, Surroundings};
 use super::store::Record;
 use super::{Findings, Shadow, Share, SteppedBack};
+use plugboard_calls::contract::Description;
 use plugboard_calls::guest_settings::GuestSettings;
 use plugboard_calls::logic::Logic;
+use serde::{Deserialize, Serialize};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -98,6 +100,11 @@ impl Version {
     /// What it is told.
     pub fn settings(&self) -> Arc<GuestSettings> {
         self.logic.settings()
+    }
+
+    /// What tells it from others.
+    pub(super) fn label(&self) -> Label {
+        Label::new(self.id(), &self.component, self.logic.description(), self.deployed_unix_ms)
     }
 
     /// What is needed to make it again.
@@ -204,9 +211,9 @@ impl State {
     }
 }
 
-/// A version as `versions` lists it.
-#[derive(Clone, Debug)]
-pub struct Listed {
+/// What tells a version from others.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Label {
     /// The hash that names it.
     pub id: String,
     /// SHA-256 of the component, in hex.
@@ -217,6 +224,20 @@ pub struct Listed {
     pub version: String,
     /// When it was deployed, in milliseconds since the Unix epoch.
     pub deployed_unix_ms: u64,
+}
+
+impl Label {
+    pub(super) fn new(id: &str, component: &str, description: &Description, deployed_unix_ms: u64) -> Self {
+        let Description { name, version, .. } = description.clone();
+        Self { id: id.to_owned(), component: component.to_owned(), name, version, deployed_unix_ms }
+    }
+}
+
+/// A version as `versions` lists it.
+#[derive(Clone, Debug)]
+pub struct Listed {
+    /// What tells it from others.
+    pub label: Label,
     /// Where it is in its life.
     pub state: State,
     /// Calls that it serves, in number.
@@ -234,13 +255,8 @@ pub struct Listed {
 impl Listed {
     /// A version that is in memory.
     pub fn new(version: &Version, state: State, calls: usize, stepped_back: Option<SteppedBack>) -> Self {
-        let description = version.logic().description();
         Self {
-            id: version.id().to_owned(),
-            component: version.component().to_owned(),
-            name: description.name.clone(),
-            version: description.version.clone(),
-            deployed_unix_ms: version.deployed_unix_ms(),
+            label: version.label(),
             state,
             calls,
             stats: version.stats(),
@@ -254,11 +270,7 @@ impl Listed {
     pub fn shadow(shadow: &Shadow) -> Self {
         let description = shadow.logic().description();
         Self {
-            id: shadow.id().to_owned(),
-            component: shadow.component().to_owned(),
-            name: description.name.clone(),
-            version: description.version.clone(),
-            deployed_unix_ms: shadow.since_unix_ms(),
+            label: Label::new(shadow.id(), shadow.component(), description, shadow.since_unix_ms()),
             state: State::Shadow,
             calls: 0,
             stats: shadow.stats(),
@@ -271,11 +283,7 @@ impl Listed {
     /// A version that is gone, of which only this is known.
     pub(super) fn gone(stepped: SteppedBack) -> Self {
         Self {
-            id: stepped.id.clone(),
-            component: stepped.component.clone(),
-            name: stepped.name.clone(),
-            version: stepped.version.clone(),
-            deployed_unix_ms: stepped.deployed_unix_ms,
+            label: stepped.label.clone(),
             state: State::SteppedBack,
             calls: 0,
             stats: Stats::default(),

@@ -4,7 +4,7 @@
 use foldhash::fast::RandomState;
 use plugboard_sip::time::Time;
 use std::collections::{BTreeSet, HashMap};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A store of values that expire.
 pub trait Cache: Send + Sync {
@@ -28,8 +28,8 @@ pub struct MemoryCache {
 #[derive(Default)]
 struct Inner {
     bytes_max: usize,
-    entries: HashMap<String, (Vec<u8>, Time), RandomState>,
-    by_end: BTreeSet<(Time, String)>,
+    entries: HashMap<Arc<str>, (Vec<u8>, Time), RandomState>,
+    by_end: BTreeSet<(Time, Arc<str>)>,
     bytes: usize,
 }
 
@@ -72,8 +72,9 @@ impl Cache for MemoryCache {
             inner.remove(&oldest);
         }
         inner.bytes += size;
-        inner.by_end.insert((expires, key.to_owned()));
-        inner.entries.insert(key.to_owned(), (value, expires));
+        let key: Arc<str> = key.into();
+        inner.by_end.insert((expires, key.clone()));
+        inner.entries.insert(key, (value, expires));
         given_up
     }
 

@@ -86,12 +86,15 @@ def main():
             for start, mode in plan if repetition % 2 == 0 else reversed(plan):
                 run = told(runs.at_rate(start, mode, rate, options.seconds, out))
                 results.append(run | {"repetition": repetition})
+    if options.long:
+        for start, mode in [(peer, mode) for mode in peer_modes] + [(plugboard, mode) for mode in options.modes]:
+            results.append(runs.beside_none(start, mode, out))
     for calls in options.held:
         # Kamailio's flow holds no answered call, so its calls are held while they ring.
         for start, mode in ([(peer, "refer_bye")] if peer is Kamailio else []) + [(plugboard, "refer_notify"), (plugboard, "invite")]:
             if mode in options.modes or start is peer:
                 say(f"  {calls} calls held, {mode}")
-                results.append(runs.held(start, mode, calls, out))
+                results += runs.held(start, mode, calls, out, with_others=options.long)
     if not options.no_stages and profile.available():
         for mode in options.modes:
             say(f"  stages, {mode}")

@@ -7,6 +7,8 @@ import time
 
 HOST = "127.0.0.1"
 PORTS = {"a": 25081, "b": 25082}
+# Of the phones that call while those above hold their calls.
+OTHER_PORTS = {"a": 25083, "b": 25084}
 SCENARIOS = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "phones")
 # Which phones a mode has, how many SIP messages the server handles for a call, and what it is.
 MODES = {
@@ -24,14 +26,14 @@ def percentile(ordered, percent):
 class Phones:
     """SIPp for `count` calls of one mode. `ring_ms`: from 180 to 200; `hold_ms`: the conversation."""
 
-    def __init__(self, mode, scenario, folder, count, ring_ms=0, hold_ms=1000, times=True):
+    def __init__(self, mode, scenario, folder, count, ring_ms=0, hold_ms=1000, times=True, ports=PORTS):
         self.folder, self.count = folder, count
         self.legs = MODES[mode][0]
         self.processes = []
         for leg in reversed(self.legs):
             name = f"{scenario}_{leg}.xml" if len(self.legs) > 1 else f"{scenario}.xml"
             command = ["sipp", "-sf", os.path.join(SCENARIOS, name), "-i", HOST, "-bind_local", "-ci", HOST,
-                       "-p", str(PORTS[leg]), "-nostdin", "-set", "ring_ms", str(ring_ms), "-set", "hold_ms",
+                       "-p", str(ports[leg]), "-nostdin", "-set", "ring_ms", str(ring_ms), "-set", "hold_ms",
                        str(hold_ms), "-m", str(count), "-timeout", "600", "-f", "5", "-trace_stat",
                        "-stf", self.path(leg, "csv"), "-fd", "1", "-trace_err", "-error_file", self.path(leg, "err"),
                        "-deadcall_wait", "5000", "-buff_size", "2097152"]

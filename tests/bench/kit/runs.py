@@ -7,7 +7,7 @@ import tempfile
 import time
 
 from . import proc
-from .phones import MODES, Phones, latencies
+from .phones import MODES, OTHER_PORTS, PORTS, Phones, latencies
 
 DRIVER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "drive.py")
 WARM_CALLS = 200
@@ -17,10 +17,10 @@ DRAIN_S = 6
 GIVE_UP_S = 12
 
 
-def drive(server, mode, folder, rate, count, first):
+def drive(server, mode, folder, rate, count, first, ports=PORTS):
     """Asks for `count` calls, evenly spaced; what the driver reports."""
     command = [sys.executable, DRIVER, "--rate", str(rate), "--count", str(count), "--first", str(first), "--conns",
-               "8", "--records", os.path.join(folder, "driven.csv")] + server.request(mode)
+               "8", "--records", os.path.join(folder, "driven.csv")] + server.request(mode, ports)
     with open(os.path.join(folder, "driver.err"), "w") as errors:
         done = subprocess.run(command, stdout=subprocess.PIPE, stderr=errors, stdin=subprocess.DEVNULL)
     try:
@@ -79,12 +79,48 @@ def at_rate(start, mode, rate, seconds, out, hold_ms=1000, drain_s=DRAIN_S, asid
     } | (latencies(phones, os.path.join(folder, "driven.csv")) if drain_s == DRAIN_S else {})
 
 
-def held(start, mode, calls, out, rate=400):
-    """Brings calls up and keeps them up: memory for each, and the CPU that they take while nothing happens."""
+def beside(server, mode, held_calls, out, rate=300, seconds=8):
+    """Calls at a rate while others are held, between phones of their own."""
+    folder = tempfile.mkdtemp(prefix=f"{mode}-beside-", dir=out)
+    count = round(rate * seconds)
+    phones = Phones(mode, server.scenario(mode), folder, count, ports=OTHER_PORTS)
+    try:
+        before = proc.cpu(server.pid)
+        driver = drive(server, mode, folder, rate, count, WARM_CALLS + held_calls + 1, OTHER_PORTS)
+        done = phones.wait(GIVE_UP_S)
+        after = proc.cpu(server.pid)
+    finally:
+        phones.stop()
+    used_ms = sum(after[key] - before[key] for key in ("user_ms", "system_ms"))
+    return {
+        "kind": "beside", "server": server.label, "mode": mode, "held": held_calls, "rate": rate, "asked": count,
+        "completed": done, "failed": count - done, "http_errors": sum(driver["errors"].values()),
+        "cpu_ms_per_call": round(used_ms / done, 4) if done else None, "http_ms": driver["http_ms"],
+    }
+
+
+def beside_none(start, mode, out):
+    """The same on a fresh server that holds no calls."""
+    folder = tempfile.mkdtemp(prefix=f"{mode}-alone-", dir=out)
+    server = start(folder)
+    try:
+        warm_up(server, mode, folder)
+        return beside(server, mode, 0, folder)
+    finally:
+        server.stop()
+
+
+# Seconds that `beside` takes at most, with what comes before and after.
+BESIDE_S = 8 + GIVE_UP_S + 5
+
+
+def held(start, mode, calls, out, rate=400, with_others=False):
+    """Brings calls up and keeps them up: memory for each, and the CPU that they take while nothing happens; with others
+    beside them, then, if asked. Yields a result for each."""
     folder = tempfile.mkdtemp(prefix=f"{mode}-held-", dir=out)
     rest_s = 12
     up_s = calls / rate
-    hold_ms = round(1000 * (up_s + rest_s + 3))
+    hold_ms = round(1000 * (up_s + rest_s + 3 + (BESIDE_S if with_others else 0)))
     server = start(folder)
     phones = None
     try:
@@ -100,6 +136,8 @@ def held(start, mode, calls, out, rate=400):
         before = proc.cpu(server.pid)
         time.sleep(rest_s - 4)
         after = proc.cpu(server.pid)
+        if with_others:
+            yield beside(server, mode, calls, folder)
         done = phones.wait(GIVE_UP_S + hold_ms / 1000)
         time.sleep(5)
         left = proc.pss_kib(server.pid)
@@ -107,7 +145,7 @@ def held(start, mode, calls, out, rate=400):
         if phones:
             phones.stop()
         server.stop()
-    return {
+    yield {
         "kind": "held", "server": server.label, "mode": mode, "asked": calls, "held": up, "completed": done,
         "failed": calls - done, "http_errors": sum(driver["errors"].values()), "http_ms": driver["http_ms"],
         "kib_per_call": round((full - fresh) / up, 2) if up else None,

@@ -98,11 +98,11 @@ udp = "{HOST}:{SIP_PORT}"
         return [self.binary, "serve", "--config", config]
 
     @staticmethod
-    def request(mode):
+    def request(mode, ports=PORTS):
         """What the driver asks: its options, for a call in this mode."""
         method = "INVITE" if mode == "invite" else "REFER"
-        url = (f"https://{HOST}:{HTTP_PORT}/callcontroller/u{{n}}%40{HOST}%3A{PORTS['a']}/v{{n}}%40{HOST}%3A"
-               f"{PORTS['b']}?agent=u{{m}}&sipMethod={method}")
+        url = (f"https://{HOST}:{HTTP_PORT}/callcontroller/u{{n}}%40{HOST}%3A{ports['a']}/v{{n}}%40{HOST}%3A"
+               f"{ports['b']}?agent=u{{m}}&sipMethod={method}")
         return ["--url", url, "--user", "u{m}:pw{m}", "--modulo", str(USERS)]
 
 
@@ -133,8 +133,8 @@ class Kamailio(Server):
                 "-w", self.folder]
 
     @staticmethod
-    def request(mode):
+    def request(mode, ports=PORTS):
         body = ('{"jsonrpc":"2.0","method":"dlg.bridge_dlg","params":["sip:u{n}@%s:%d","sip:v{n}@%s:%d","sip:%s:%d"],'
-                '"id":{n}}' % (HOST, PORTS["a"], HOST, PORTS["b"], HOST, PORTS["a"]))
+                '"id":{n}}' % (HOST, ports["a"], HOST, ports["b"], HOST, ports["a"]))
         return ["--url", f"https://{HOST}:{HTTP_PORT}/RPC", "--body", body, "--bad-body", '"error"',
                 "--header", "Content-Type: application/json", "--user", "u{n}:pw{n}"]

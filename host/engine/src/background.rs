@@ -1,11 +1,16 @@
 //! Work that gets what others leave of the processors: the compiler, and guests that take long.
 //!
-//! Its threads are of the scheduling class `SCHED_IDLE` (sched(7)): whoever else of this process wakes up runs at once,
-//! where a thread that is merely nice may go on to the end of its slice, and a processor with such threads alone counts
-//! as free. A thread cannot leave that class again without privileges, and it may be put off for long while it holds a
-//! lock. So these threads do nothing but that work, and whoever wants it waits for them on a thread of its own.
+//! The compiler's threads are of the scheduling class `SCHED_IDLE` (sched(7)): whoever else of this process wakes up runs
+//! at once, and a processor with such threads alone counts as free. Guests come by themselves and without end, and no
+//! class of scheduling is so good that whoever wakes up never has to wait for the next tick of the clock; so their
+//! threads are as nice as can be, and stay on one half of the processors: the other half is always there for others.
+//!
+//! Such a thread may be put off for long while it holds a lock. So these threads do nothing but that work, and whoever
+//! wants it waits for them on a thread of its own.
 
 use crate::allowance::processor_time;
+use rustix::process::nice;
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use std::cell::Cell;
 use std::panic::resume_unwind;
 use std::thread::Builder;
@@ -13,6 +18,9 @@ use std::time::Duration;
 use thread_priority::{
     NormalThreadSchedulePolicy, ThreadPriority, ThreadSchedulePolicy, set_thread_priority_and_policy, thread_native_id,
 };
+
+/// The niceness of guests that take long: the most there is.
+const NICENESS: i32 = 19;
 
 thread_local! {
     /// What the guests of this thread took in the background so far; none: they run on it like anything else.
@@ -34,7 +42,7 @@ pub(crate) fn guest<T: Send>(work: impl FnOnce() -> T + Send) -> T {
     let done = std::thread::scope(|scope| {
         let work = &mut work;
         let measured = move || {
-            step_back();
+            give_way();
             work.take().map(|work| (work(), processor_time()))
         };
         let guest = Builder::new().name("guest-aside".to_owned()).spawn_scoped(scope, measured);
@@ -58,29 +66,60 @@ pub(crate) fn step_back() {
     }
 }
 
+/// From now on this thread is in nobody's way who has another processor to go to. Where that is refused, the same.
+fn give_way() {
+    let half = sched_getaffinity(None).and_then(|all| sched_setaffinity(None, &half_of(&all)));
+    // The niceness is that of this thread alone, as Linux has it.
+    if let Err(error) = half.and_then(|()| nice(NICENESS)) {
+        tracing::debug!(%error, "a guest that takes long keeps its priority");
+    }
+}
+
+/// The last half of these processors; of an odd number the larger half, so that there is one at least.
+fn half_of(all: &CpuSet) -> CpuSet {
+    let usable = || (0..CpuSet::MAX_CPU).filter(|cpu| all.is_set(*cpu));
+    let mut half = CpuSet::new();
+    usable().skip(usable().count() / 2).for_each(|cpu| half.set(cpu));
+    half
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// The scheduling class of this thread as proc(5) has it, the 41st field; 5 is `SCHED_IDLE`.
-    fn class() -> String {
+    /// The niceness of this thread, which proc(5) has as its 19th field, and on how many processors it may run.
+    fn place() -> (String, u32) {
         let stat = std::fs::read_to_string("/proc/thread-self/stat").expect("Linux has it");
         let behind_the_name = stat.rsplit_once(')').expect("a name in brackets").1;
-        behind_the_name.split_whitespace().nth(38).expect("as many fields").to_owned()
+        let niceness = behind_the_name.split_whitespace().nth(16).expect("as many fields").to_owned();
+        (niceness, sched_getaffinity(None).expect("of this thread").count())
     }
 
     #[test]
     fn guests_alone_go_on_in_the_background_and_their_time_is_counted() {
-        let usual = class();
-        assert_ne!(usual, "5");
-        assert_eq!(guest(class), usual, "nobody asked for it");
+        let usual = place();
+        assert_eq!(guest(place), usual, "nobody asked for it");
         let work = || {
             while processor_time() < Duration::from_millis(20) {}
-            class()
+            place()
         };
-        let (classes, took) = in_background(|| [guest(work), class(), guest(work)]);
-        assert_eq!(classes, ["5", usual.as_str(), "5"]);
+        let aside = ("19".to_owned(), usual.1.div_ceil(2));
+        assert_ne!(usual, aside);
+        let (places, took) = in_background(|| [guest(work), place(), guest(work)]);
+        assert_eq!(places, [aside.clone(), usual.clone(), aside]);
         assert!(took >= Duration::from_millis(40), "{took:?}");
-        assert_eq!(guest(class), usual, "and only for as long as was asked");
+        assert_eq!(guest(place), usual, "and only for as long as was asked");
+    }
+
+    #[test]
+    fn half_of_the_processors_are_the_last_ones_and_one_at_least() {
+        let set = |cpus: &[usize]| {
+            let mut set = CpuSet::new();
+            cpus.iter().for_each(|cpu| set.set(*cpu));
+            set
+        };
+        for (all, half) in [(&[0, 1][..], &[1][..]), (&[3], &[3]), (&[0, 2, 5], &[2, 5]), (&[0, 1, 2, 3], &[2, 3])] {
+            assert!(half_of(&set(all)) == set(half), "{all:?}");
+        }
     }
 }

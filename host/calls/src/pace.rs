@@ -3,7 +3,7 @@
 //!
 //! Only processor time tells, and only that of several events: by the clock an innocent guest takes long, too, when the
 //! machine is busy, and now and then a single event does in any case. Asking for it costs two system calls an event, so
-//! that is done only after an event took long by the clock.
+//! that is done at first, while nothing is known of a guest, and later only after an event took long by the clock.
 
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
@@ -20,7 +20,7 @@ const WINDOW_TIME: Duration = Duration::from_millis(40);
 const PROBATION: u32 = 16;
 
 /// How the events of one tenant went lately.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Pace {
     lane: AtomicU8,
     window: Mutex<Window>,
@@ -44,6 +44,12 @@ pub enum Lane {
     Watched,
     /// Run it aside, and take its processor time.
     Aside,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self { lane: AtomicU8::new(Lane::Watched as u8), window: Mutex::default() }
+    }
 }
 
 impl Pace {
@@ -91,9 +97,27 @@ mod tests {
         (0..number).for_each(|_| pace.took(time));
     }
 
+    fn trusted() -> Pace {
+        let pace = Pace::default();
+        times(&pace, WINDOW, Duration::from_micros(20));
+        pace
+    }
+
+    #[test]
+    fn a_guest_of_which_nothing_is_known_is_watched_and_trusted_when_it_was_quick() {
+        let pace = Pace::default();
+        times(&pace, WINDOW - 1, LONG);
+        assert_eq!(pace.lane(), Lane::Watched);
+        times(&pace, 1, LONG);
+        assert_eq!(pace.lane(), Lane::Here);
+        let pace = Pace::default();
+        pace.took(Duration::from_millis(50));
+        assert_eq!(pace.lane(), Lane::Aside, "the first event was enough");
+    }
+
     #[test]
     fn a_guest_that_had_to_wait_for_a_processor_is_watched_and_let_go_again() {
-        let pace = Pace::default();
+        let pace = trusted();
         pace.took_by_the_clock(LONG);
         assert_eq!(pace.lane(), Lane::Here);
         pace.took_by_the_clock(LONG * 100);
@@ -105,7 +129,7 @@ mod tests {
 
     #[test]
     fn a_guest_that_takes_long_runs_aside_until_it_has_been_quick_for_long() {
-        let pace = Pace::default();
+        let pace = trusted();
         pace.took_by_the_clock(Duration::from_millis(50));
         pace.took(Duration::from_millis(50));
         times(&pace, WINDOW * PROBATION - 1, LONG);

@@ -1,16 +1,15 @@
 //! Work that gets what others leave of the processors: the compiler, and guests that take long.
 //!
 //! The compiler's threads are of the scheduling class `SCHED_IDLE` (sched(7)): whoever else of this process wakes up runs
-//! at once, and a processor with such threads alone counts as free. Guests come by themselves and without end, and no
-//! class of scheduling is so good that whoever wakes up never has to wait for the next tick of the clock; so their
-//! threads are as nice as can be, and stay on one half of the processors: the other half is always there for others.
+//! at once, and a processor with such threads alone counts as free. Guests come by themselves and without end; their
+//! threads are as nice as can be, and let others by all the time ([`courtesy`]).
 //!
 //! Such a thread may be put off for long while it holds a lock. So these threads do nothing but that work, and whoever
 //! wants it waits for them on a thread of its own.
 
 use crate::allowance::processor_time;
+use crate::courtesy;
 use rustix::process::nice;
-use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use std::cell::Cell;
 use std::panic::resume_unwind;
 use std::thread::Builder;
@@ -66,60 +65,38 @@ pub(crate) fn step_back() {
     }
 }
 
-/// From now on this thread is in nobody's way who has another processor to go to. Where that is refused, the same.
+/// From now on this thread is in nobody's way. Where that is refused, the same.
 fn give_way() {
-    let half = sched_getaffinity(None).and_then(|all| sched_setaffinity(None, &half_of(&all)));
     // The niceness is that of this thread alone, as Linux has it.
-    if let Err(error) = half.and_then(|()| nice(NICENESS)) {
+    if let Err(error) = nice(NICENESS) {
         tracing::debug!(%error, "a guest that takes long keeps its priority");
     }
-}
-
-/// The last half of these processors; of an odd number the larger half, so that there is one at least.
-fn half_of(all: &CpuSet) -> CpuSet {
-    let usable = || (0..CpuSet::MAX_CPU).filter(|cpu| all.is_set(*cpu));
-    let mut half = CpuSet::new();
-    usable().skip(usable().count() / 2).for_each(|cpu| half.set(cpu));
-    half
+    courtesy::begin();
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// The niceness of this thread, which proc(5) has as its 19th field, and on how many processors it may run.
-    fn place() -> (String, u32) {
+    /// The niceness of this thread, which proc(5) has as its 19th field.
+    fn niceness() -> String {
         let stat = std::fs::read_to_string("/proc/thread-self/stat").expect("Linux has it");
         let behind_the_name = stat.rsplit_once(')').expect("a name in brackets").1;
-        let niceness = behind_the_name.split_whitespace().nth(16).expect("as many fields").to_owned();
-        (niceness, sched_getaffinity(None).expect("of this thread").count())
+        behind_the_name.split_whitespace().nth(16).expect("as many fields").to_owned()
     }
 
     #[test]
     fn guests_alone_go_on_in_the_background_and_their_time_is_counted() {
-        let usual = place();
-        assert_eq!(guest(place), usual, "nobody asked for it");
+        let usual = niceness();
+        assert_ne!(usual, "19");
+        assert_eq!(guest(niceness), usual, "nobody asked for it");
         let work = || {
             while processor_time() < Duration::from_millis(20) {}
-            place()
+            niceness()
         };
-        let aside = ("19".to_owned(), usual.1.div_ceil(2));
-        assert_ne!(usual, aside);
-        let (places, took) = in_background(|| [guest(work), place(), guest(work)]);
-        assert_eq!(places, [aside.clone(), usual.clone(), aside]);
+        let (seen, took) = in_background(|| [guest(work), niceness(), guest(work)]);
+        assert_eq!(seen, ["19", &usual, "19"]);
         assert!(took >= Duration::from_millis(40), "{took:?}");
-        assert_eq!(guest(place), usual, "and only for as long as was asked");
-    }
-
-    #[test]
-    fn half_of_the_processors_are_the_last_ones_and_one_at_least() {
-        let set = |cpus: &[usize]| {
-            let mut set = CpuSet::new();
-            cpus.iter().for_each(|cpu| set.set(*cpu));
-            set
-        };
-        for (all, half) in [(&[0, 1][..], &[1][..]), (&[3], &[3]), (&[0, 2, 5], &[2, 5]), (&[0, 1, 2, 3], &[2, 3])] {
-            assert!(half_of(&set(all)) == set(half), "{all:?}");
-        }
+        assert_eq!(guest(niceness), usual, "and only for as long as was asked");
     }
 }

@@ -32,6 +32,7 @@ mod bindings;
 mod check;
 mod compiled_folder;
 mod convert;
+mod courtesy;
 mod engine;
 mod error;
 mod imports;

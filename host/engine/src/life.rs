@@ -112,11 +112,10 @@ fn compiled(engine: &Engine, bytes: Vec<u8>) -> Result<wasmtime::Result<Componen
     let bytes = Arc::new(bytes);
     let start = |priority| -> Result<(), Error> {
         let (engine, bytes, sender) = (engine.clone(), bytes.clone(), sender.clone());
+        let place = (priority == Priority::Background).then(|| BackgroundPlace(engine.clone()));
         compiler(priority)?.spawn(move || {
             let done = Component::from_binary(&engine.shared().wasm, &bytes);
-            if priority == Priority::Background {
-                engine.shared().background_is_taken.store(false, Relaxed);
-            }
+            drop(place);
             let _ = sender.send(done); // nobody may wait for it any more
         });
         Ok(())
@@ -136,6 +135,15 @@ fn compiled(engine: &Engine, bytes: Vec<u8>) -> Result<wasmtime::Result<Componen
     }
     drop(sender);
     receiver.recv().map_err(|_| Error::DoesNotCompile("the compiler panicked".to_owned()))
+}
+
+/// The place of the one component that is compiled in the background; free again when this is gone, after a panic, too.
+struct BackgroundPlace(Engine);
+
+impl Drop for BackgroundPlace {
+    fn drop(&mut self) {
+        self.0.shared().background_is_taken.store(false, Relaxed);
+    }
 }
 
 /// How long the compiler may take in the background, by the clock: more than twice of what it needs.

@@ -1,5 +1,6 @@
 //! INVITE mode (RFC 3725 flow IV) against sipp: from the first INVITE to the BYE, from every side, and transfers.
 
+use plugboard_tests::by_hand::ByHand;
 use plugboard_tests::place::Place;
 use plugboard_tests::server::{Domain, Server};
 use plugboard_tests::sipp::Phone;
@@ -38,6 +39,15 @@ impl Call {
         assert_eq!(self.server.await_outcome(&self.path), (code, by.to_owned()));
         self.server.await_end(&self.path);
         assert_eq!(self.server.metric("plugboard_calls_up"), 0.0, "a call is left");
+    }
+
+    /// Ends the call, which a phone of sipp and one by hand are part of by now, and asserts its terminal status.
+    pub fn hang_up_by_hand(&self, phone: Phone, by_hand: &mut ByHand) {
+        self.server.hang_up(&self.path);
+        let bye = by_hand.request("BYE");
+        by_hand.answer(&bye, "200 OK", "");
+        phone.finish();
+        self.ended(200, "request");
     }
 
     /// Asks for a transfer and expects that it is begun.

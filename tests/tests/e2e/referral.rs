@@ -136,11 +136,7 @@ fn an_attended_transfer_joins_two_calls_of_ours() {
     let json =
         call.server.await_json(&call.path, "the transfer", |json| json["transfers"][0]["outcome"]["code"] == 200);
     assert_eq!((&json["transfers"][0]["attended"], &json["phase"]), (&true.into(), &"up".into()), "{json:#}");
-    call.server.hang_up(&call.path);
-    let bye = carol.request("BYE");
-    carol.answer(&bye, "200 OK", "");
-    calling.finish();
-    call.ended(200, "request");
+    call.hang_up_by_hand(calling, &mut carol);
 }
 
 #[test]
@@ -159,9 +155,5 @@ fn each_refer_has_its_own_subscription_which_the_phone_may_end() {
     carol.request("ACK");
     called.finish();
     call.await_talk();
-    call.server.hang_up(&call.path);
-    let bye = carol.request("BYE");
-    carol.answer(&bye, "200 OK", "");
-    calling.finish();
-    call.ended(200, "request");
+    call.hang_up_by_hand(calling, &mut carol);
 }

@@ -173,9 +173,5 @@ fn takes_over(name: &str, transport: &str) {
     assert!(answer.contains("m=audio 6000"), "{answer}");
     called.finish();
     call.await_talk();
-    call.server.hang_up(&call.path);
-    let bye = carol.request("BYE");
-    carol.answer(&bye, "200 OK", "");
-    calling.finish();
-    call.ended(200, "request");
+    call.hang_up_by_hand(calling, &mut carol);
 }

@@ -16,8 +16,8 @@ const ACCEPTED: &str = "application/sdp, message/sipfrag";
 const SERVED: Served<'_> = Served { option_tags: &["replaces", "timer"], media_types: &["application/sdp"] };
 
 impl Shard {
-    /// Whether a message is for a call. A request is when it names a dialog, its own or the one that it is to replace; a response that belongs to nothing is
-    /// dropped where that is found out, and costs nobody an answer.
+    /// Whether a message is for a call. A request is when it names a dialog, its own or the one that it is to replace; a
+    /// response that belongs to nothing is dropped where that is found out, and costs nobody an answer.
     pub fn expects(&self, message: &Message) -> bool {
         match message {
             Message::Request(request) => {

@@ -227,7 +227,7 @@ pub struct IncomingResponse {
 #[allow(missing_docs)]
 pub struct Context {
     pub key: CallKey,
-    pub domain: String,
+    pub domain: Arc<str>,
     pub now_unix_ms: u64,
     pub principal: Principal,
     pub seed: u64,

@@ -192,7 +192,7 @@ pub struct Shard {
     /// Room for the same, used in turn.
     layer_room: Vec<LayerOutput<Owner>>,
     actors: HashMap<CallRef, Box<Actor>, RandomState>,
-    by_key: HashMap<(String, CallKey), CallRef, RandomState>,
+    by_key: HashMap<(Arc<str>, CallKey), CallRef, RandomState>,
     /// Dialogs by our tag.
     dialogs: HashMap<Text, (CallRef, LegId), RandomState>,
     servers: HashMap<ServerId, (CallRef, LegId, TransactionId), RandomState>,
@@ -280,7 +280,7 @@ impl Shard {
 
     /// Forgets an HTTP request whose sender has gone or was told that it took too long.
     pub fn abandon(&mut self, now: Time, domain: &str, key: &CallKey, exchange: ExchangeId) {
-        let Some(call) = self.by_key.get(&(domain.to_owned(), key.clone())).copied() else { return };
+        let Some(call) = self.by_key.get(&(domain.into(), key.clone())).copied() else { return };
         if let Some(actor) = self.actors.get_mut(&call) {
             actor.exchanges.retain(|open| *open != exchange);
             self.reschedule(now, call);
@@ -355,7 +355,7 @@ impl Shard {
         reason: EndingReason,
         out: &mut Vec<Output>,
     ) -> bool {
-        let Some(call) = self.by_key.get(&(domain.to_owned(), key.clone())).copied() else { return false };
+        let Some(call) = self.by_key.get(&(domain.into(), key.clone())).copied() else { return false };
         self.end(now, call, reason, out);
         true
     }
@@ -378,7 +378,7 @@ impl Shard {
         self.enqueue(now, call, Queued::new(event), out);
     }
 
-    fn admit(&mut self, now: Time, tenant: Arc<Tenant>, name: (String, CallKey), logic: Arc<dyn Logic>) -> CallRef {
+    fn admit(&mut self, now: Time, tenant: Arc<Tenant>, name: (Arc<str>, CallKey), logic: Arc<dyn Logic>) -> CallRef {
         self.next_call += 1;
         let call = CallRef(self.next_call);
         self.actors.insert(call, Box::new(Actor::new(tenant, name.1.clone(), logic, now)));

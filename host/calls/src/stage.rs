@@ -122,6 +122,11 @@ impl Committed {
         &self.effects
     }
 
+    /// The same, for whoever masks what nobody may read. That changes a copy: what is committed is out of reach.
+    pub fn effects_mut(&mut self) -> &mut [Effect] {
+        &mut self.effects
+    }
+
     /// The same, to keep.
     pub fn into_effects(self) -> Vec<Effect> {
         self.effects

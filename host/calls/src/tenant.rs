@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// [`Tenant::configure`].
 pub struct Tenant {
     /// The SIP domain; names the tenant.
-    pub domain: String,
+    pub domain: Arc<str>,
     /// Its cache.
     pub cache: Arc<dyn Cache>,
     /// Which of its events run now.
@@ -116,7 +116,7 @@ impl Tenant {
         let turns = Turns::new(settings.limits.events_at_once);
         let (counters, placed, removed) = (TenantCounters::default(), Mutex::default(), AtomicBool::new(false));
         Arc::new(Self {
-            domain,
+            domain: domain.into(),
             cache,
             turns,
             pace: Pace::default(),

@@ -20,7 +20,7 @@ fn office_hours() {
     let at = |now_unix_ms| {
         let context = Context {
             key: CallKey::new(key.as_str().to_owned()).expect("a short key"),
-            domain: "example.com".to_owned(),
+            domain: "example.com".into(),
             now_unix_ms,
             principal: Principal::Trusted,
             seed: 7,

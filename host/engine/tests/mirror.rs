@@ -202,7 +202,7 @@ impl Made {
         };
         Context {
             key: CallKey::new(format!("k{}", self.below(1_000))).expect("a short key"),
-            domain: self.text(false),
+            domain: self.text(false).into(),
             now_unix_ms: self.number(),
             principal,
             seed: self.number(),

@@ -14,6 +14,7 @@
 #![forbid(unsafe_code)]
 
 mod files;
+mod json;
 pub mod line;
 pub mod mask;
 mod note;
@@ -27,6 +28,7 @@ pub mod shadow;
 mod writer;
 
 pub use files::{Bounds, Folder};
+pub use note::Draft;
 pub use replay::{Options, Replay};
 pub use report::{Difference, Kind, Report};
 pub use writer::{Counters, Journal};

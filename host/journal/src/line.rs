@@ -10,11 +10,13 @@
 //!
 //! A body or cached value that is no UTF-8 is written as `{"base64": "..."}`.
 
+use crate::json;
 use plugboard_calls::contract::{EndingReason, Event, Principal};
 use plugboard_calls::effect::Effect;
 use plugboard_calls::guest_settings::GuestSettings;
 use plugboard_calls::limits::Limits;
 use plugboard_calls::logic::Breakdown;
+use plugboard_calls::record::Record;
 use plugboard_calls::stage::{Answers, View};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -88,6 +90,52 @@ pub struct EventLine {
     pub outcome: Outcome,
 }
 
+/// An [`EventLine`] as it is written, up to what came of the event: lent by the event.
+#[derive(Serialize)]
+pub(crate) struct Head<'a> {
+    pub line: &'static str,
+    pub unix_ms: u64,
+    pub domain: &'a str,
+    pub key: &'a str,
+    pub number: u64,
+    pub begins: bool,
+    pub version: &'a str,
+    #[serde(with = "hexadecimal")]
+    pub seed: u64,
+    pub principal: &'a Principal,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ended_by_host: Option<EndingReason>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub agent: Option<&'a str>,
+    pub call_id_host: &'a str,
+    pub view: &'a View,
+    pub answers: &'a Answers,
+    pub event: &'a Event,
+}
+
+impl<'a> Head<'a> {
+    /// That of a record.
+    pub fn of(record: &'a Record<'_>) -> Self {
+        Self {
+            line: "event",
+            unix_ms: record.context.now_unix_ms,
+            domain: &record.tenant.domain,
+            key: record.context.key.as_str(),
+            number: record.number,
+            begins: record.begins,
+            version: &record.version,
+            seed: record.context.seed,
+            principal: &record.context.principal,
+            ended_by_host: record.context.ended_by_host,
+            agent: record.agent.as_deref(),
+            call_id_host: &record.call_id_host,
+            view: &record.view,
+            answers: &record.answers,
+            event: &record.event,
+        }
+    }
+}
+
 /// What came of an event.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -138,7 +186,7 @@ impl State {
     pub fn of(state: Option<&[u8]>) -> Self {
         match state {
             None => Self::Over,
-            Some(state) => Self::Kept { sha256: format!("{:x}", Sha256::digest(state)), bytes: state.len() },
+            Some(state) => Self::Kept { sha256: json::hexadecimal(&Sha256::digest(state)), bytes: state.len() },
         }
     }
 }
@@ -163,10 +211,11 @@ impl fmt::Display for Broken {
 }
 
 mod hexadecimal {
+    use crate::json;
     use serde::{Deserialize as _, Deserializer, Serializer, de};
 
     pub(super) fn serialize<S: Serializer>(number: &u64, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&format_args!("{number:016x}"))
+        serializer.serialize_str(&json::hexadecimal(&number.to_be_bytes()))
     }
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {

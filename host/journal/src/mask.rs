@@ -12,10 +12,12 @@
 //! finds it there. A guest that looks at more of a secret than whether it is empty, printable and no longer than 256
 //! bytes behaves differently when it is run again with the marker.
 
-use crate::line::{EventLine, Outcome, State};
+use crate::line::{EventLine, Outcome};
 use plugboard_calls::contract::{Address, Event, Header, HttpRequest};
 use plugboard_calls::effect::Effect;
+use plugboard_calls::record::Record;
 use plugboard_calls::stage::Answers;
+use std::sync::Arc;
 
 /// What stands in the place of a secret. It means the same with and without percent-escapes.
 pub const MARKER: &str = "REDACTED";
@@ -35,13 +37,36 @@ pub fn event_line(line: &mut EventLine) -> bool {
     masked
 }
 
-/// Takes back what is said of the state.
-pub fn state(line: &mut EventLine) {
-    if let Outcome::Committed { state, .. } = &mut line.outcome
-        && matches!(state, State::Kept { .. })
-    {
-        *state = State::Withheld;
+/// Whether the line of an event can name anything that is left out, told by one look at its bytes: most lines cannot, and
+/// are written as they are. Nothing in such a name is escaped in JSON; in a query it may be percent-escaped.
+pub(crate) fn may_name_secret(line: &[u8], event: &Event) -> bool {
+    let is_escaped =
+        |query: &String| query.split('&').any(|pair| pair.split_once('=').is_some_and(|(name, _)| name.contains('%')));
+    let escaped = match event {
+        Event::Http { request, .. } => request.query.as_ref().is_some_and(is_escaped),
+        _ => false,
+    };
+    escaped || names_secret(line)
+}
+
+/// Whether a text holds "pin" or the middle of "password", in any case. Without a branch for each byte.
+fn names_secret(text: &[u8]) -> bool {
+    let is = |byte: u8, letter: u8| byte | 0x20 == letter;
+    text.windows(3).fold(false, |found, part| match *part {
+        [a, b, c] => found | (is(a, b'p') & is(b, b'i') & is(c, b'n')) | (is(a, b's') & is(b, b's') & is(c, b'w')),
+        _ => found,
+    })
+}
+
+/// Masks a record; whether there was anything to mask.
+pub(crate) fn record(record: &mut Record<'_>) -> bool {
+    let mut masked = event(Arc::make_mut(&mut record.event)) | answers(record.answers.to_mut());
+    if let Ok(committed) = &mut record.outcome {
+        for staged in committed.to_mut().effects_mut() {
+            masked |= effect(staged);
+        }
     }
+    masked
 }
 
 /// Masks one effect; whether there was anything to mask.
@@ -152,7 +177,7 @@ fn is_secret(name: &str) -> bool {
 /// The text with its named values masked; none when it stays as it is.
 fn masked(text: &str) -> Option<String> {
     // Most texts hold neither "pin" nor "password", and there are many.
-    if !text.as_bytes().windows(3).any(|part| part.eq_ignore_ascii_case(b"pin") || part.eq_ignore_ascii_case(b"ord")) {
+    if !names_secret(text.as_bytes()) {
         return None;
     }
     let lower = text.to_ascii_lowercase();

@@ -1,7 +1,11 @@
 //! From a record to the line that is written of it. That is done where the event ran: what is recorded is at hand there,
-//! and is given back to the allocator by the thread that got it. Only the bytes of the line go to the writer.
+//! and is lent. Only the bytes of the line go to the writer.
+//!
+//! A line is drafted before the event is committed, which takes apart what came of it, and says last what became of that:
+//! the commit can still change it.
 
-use crate::line::{Broken, EventLine, Line, Outcome, State};
+use crate::json::{self, Unwritable};
+use crate::line::{Broken, EventLine, Head, Outcome, State};
 use crate::mask;
 use plugboard_calls::contract::{Event, Header};
 use plugboard_calls::effect::Effect;
@@ -21,7 +25,7 @@ const LINE_BYTES: usize = 2_048;
 pub(crate) struct Note {
     pub tenant: Arc<Tenant>,
     /// The version of call logic that handled the event.
-    pub version: String,
+    pub version: Arc<str>,
     pub holds: Holds,
 }
 
@@ -32,57 +36,120 @@ pub(crate) struct Holds {
     pub settings: Arc<GuestSettings>,
 }
 
+/// The line of an event that is not settled yet.
+pub struct Draft {
+    note: Note,
+    /// As it is when the event happens: JSON, masked, without an end.
+    line: Vec<u8>,
+    /// Where in the line it begins what came of the event.
+    outcome: usize,
+    /// The call, when it was given a secret and is over with this event.
+    ends: Option<Call>,
+}
+
+/// A call: tenant and key.
+type Call = (Arc<str>, String);
+
 /// Makes notes, and knows which calls were given a secret.
 #[derive(Default)]
 pub(crate) struct Notes {
-    /// By tenant and key.
-    secretive: Mutex<HashSet<(String, String)>>,
+    secretive: Mutex<HashSet<Call>>,
 }
 
 impl Notes {
-    /// The note of a finished event, and its line: JSON, masked, without an end. Those of one call must be made in their
-    /// order.
+    /// The line of a finished event. Those of one call must be made in their order.
     ///
     /// # Errors
     /// When it cannot be written as JSON.
-    pub fn make(&self, record: Record, settled: Settled) -> serde_json::Result<(Note, Vec<u8>)> {
-        let tenant = record.tenant.clone();
-        let holds = Holds { limits: record.limits.clone(), settings: record.settings.clone() };
-        let mut line = event_line(record, settled);
-        let version = line.version.clone();
-        if self.is_given_secret(&mut line) {
-            mask::state(&mut line);
+    pub fn draft(&self, mut record: Record<'_>) -> Result<Draft, Unwritable> {
+        let mut line = Vec::with_capacity(LINE_BYTES);
+        let mut outcome = write_stateless(&mut line, &record)?;
+        let has_secret = mask::may_name_secret(&line, &record.event) && mask::record(&mut record);
+        if has_secret {
+            line.clear();
+            outcome = write_stateless(&mut line, &record)?;
         }
-        let mut bytes = Vec::with_capacity(LINE_BYTES);
-        serde_json::to_writer(&mut bytes, &Line::Event(Box::new(line)))?;
-        Ok((Note { tenant, version, holds }, bytes))
+        let withheld = self.is_given_secret(&record, has_secret);
+        let mut ends = None;
+        if let Ok(committed) = &record.outcome {
+            let state = match committed.state() {
+                Some(_) if withheld => State::Withheld,
+                state => State::of(state),
+            };
+            json::write(&mut line, &state)?;
+            line.extend_from_slice(b"}}");
+            ends = (withheld && state == State::Over).then(|| call(&record));
+        }
+        line.push(b'}');
+        let Record { tenant, version, limits, settings, .. } = record;
+        Ok(Draft { note: Note { tenant, version, holds: Holds { limits, settings } }, line, outcome, ends })
     }
 
-    /// Masks the event, and says whether its call was given a secret by now.
-    fn is_given_secret(&self, line: &mut EventLine) -> bool {
-        let has_secret = mask::event_line(line);
+    /// The note and the line of an event that is settled now.
+    pub fn settle(&self, draft: Draft, settled: Settled) -> Result<(Note, Vec<u8>), Unwritable> {
+        let Draft { note, mut line, outcome, ends } = draft;
+        let other = match settled {
+            Settled::Committed | Settled::Broken => None,
+            Settled::Refused => Some(Outcome::Refused),
+            Settled::Overtaken => Some(Outcome::Overtaken),
+        };
+        match (other, ends) {
+            (None, None) => {}
+            (None, Some(call)) => {
+                self.secretive.lock().unwrap_or_else(PoisonError::into_inner).remove(&call);
+            }
+            (Some(other), _) => {
+                line.truncate(outcome);
+                json::write(&mut line, &other)?;
+                line.push(b'}');
+            }
+        }
+        Ok((note, line))
+    }
+
+    /// Whether the call of an event was given a secret by now.
+    fn is_given_secret(&self, record: &Record<'_>, has_secret: bool) -> bool {
         // The guarded code cannot panic halfway.
         let mut secretive = self.secretive.lock().unwrap_or_else(PoisonError::into_inner);
         if !has_secret && secretive.is_empty() {
             return false;
         }
-        let call = (line.domain.clone(), line.key.clone());
-        if line.begins {
+        let call = call(record);
+        if record.begins {
             secretive.remove(&call);
         }
         let has_secret = has_secret || secretive.contains(&call);
         let full = secretive.len() >= SECRETIVE_MAX;
-        if matches!(line.outcome, Outcome::Committed { state: State::Over, .. }) {
-            secretive.remove(&call);
-        } else if has_secret && !full {
+        if has_secret && !full {
             secretive.insert(call);
         }
         has_secret || full
     }
 }
 
+fn call(record: &Record<'_>) -> Call {
+    (record.tenant.domain.clone(), record.context.key.as_str().to_owned())
+}
+
+/// Writes a line but for the state that the event left, and for the end. Where in it begins what came of the event.
+fn write_stateless(line: &mut Vec<u8>, record: &Record<'_>) -> Result<usize, Unwritable> {
+    json::write(line, &Head::of(record))?;
+    line.pop(); // its closing brace: there is one member more
+    line.extend_from_slice(b",\"outcome\":");
+    let outcome = line.len();
+    match &record.outcome {
+        Ok(committed) => {
+            line.extend_from_slice(b"{\"committed\":{\"effects\":");
+            json::write(line, committed.effects())?;
+            line.extend_from_slice(b",\"state\":");
+        }
+        Err(breakdown) => json::write(line, &Outcome::Broken(Broken::from(&**breakdown)))?,
+    }
+    Ok(outcome)
+}
+
 /// The line of a record, with all that is in it.
-pub(crate) fn event_line(record: Record, settled: Settled) -> EventLine {
+pub(crate) fn event_line(record: Record<'_>, settled: Settled) -> EventLine {
     let Record {
         tenant,
         limits: _,
@@ -103,13 +170,14 @@ pub(crate) fn event_line(record: Record, settled: Settled) -> EventLine {
         (Settled::Overtaken, _) => Outcome::Overtaken,
         (_, Ok(committed)) => {
             let state = State::of(committed.state());
-            Outcome::Committed { effects: committed.into_effects(), state }
+            Outcome::Committed { effects: committed.into_owned().into_effects(), state }
         }
-        (_, Err(breakdown)) => Outcome::Broken(Broken::from(&breakdown)),
+        (_, Err(breakdown)) => Outcome::Broken(Broken::from(&*breakdown)),
     };
+    let context = context.into_owned();
     EventLine {
         unix_ms: context.now_unix_ms,
-        domain: tenant.domain.clone(),
+        domain: tenant.domain.to_string(),
         key: context.key.as_str().to_owned(),
         number,
         begins,
@@ -119,15 +187,15 @@ pub(crate) fn event_line(record: Record, settled: Settled) -> EventLine {
         ended_by_host: context.ended_by_host,
         agent: agent.map(|agent| agent.to_string()),
         call_id_host: call_id_host.to_string(),
-        view,
-        answers,
+        view: view.into_owned(),
+        answers: answers.into_owned(),
         event: Arc::unwrap_or_clone(event),
         outcome,
     }
 }
 
 /// What of a record takes room, in bytes.
-pub(crate) fn size(record: &Record) -> u64 {
+pub(crate) fn size(record: &Record<'_>) -> u64 {
     let event = match &*record.event {
         Event::Http { request, .. } => request.body.len(),
         Event::Request { body, .. } | Event::Ack { body, .. } | Event::Replacement { body, .. } => body.len(),

@@ -63,7 +63,7 @@ impl World {
         let line = &recorded.line;
         let context = Context {
             key: key.clone(),
-            domain: line.domain.clone(),
+            domain: line.domain.as_str().into(),
             now_unix_ms: line.unix_ms,
             principal: line.principal.clone(),
             seed: line.seed,

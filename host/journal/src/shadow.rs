@@ -20,7 +20,7 @@ use std::sync::Arc;
 /// A live event that has run.
 pub struct Seen {
     /// The event and what came of it.
-    pub record: Record,
+    pub record: Record<'static>,
     /// The state that the call had before.
     pub state: Option<Vec<u8>>,
     /// The schema of that state.

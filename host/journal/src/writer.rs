@@ -2,8 +2,9 @@
 //! and counts: the calls come first.
 
 use crate::files::{Bounds, Folder};
+use crate::json::Unwritable;
 use crate::line::{FORMAT, Line, Opening};
-use crate::note::{Holds, Note, Notes};
+use crate::note::{Draft, Holds, Note, Notes};
 use crate::queue::{Batch, Order, Queue, Taken};
 use plugboard_calls::record::{Record, Settled};
 use std::collections::HashMap;
@@ -63,20 +64,26 @@ impl Journal {
         Ok(Self { path: path.to_owned(), notes: Notes::default(), queue, counters, thread: Some(thread) })
     }
 
-    /// Takes note of a finished event, or drops it when too many wait. Never blocks on the disk. Those of one call must
-    /// come in their order.
-    pub fn note(&self, record: Record, settled: Settled) {
-        match self.notes.make(record, settled) {
-            Ok((note, line)) => {
-                if !self.queue.push(note, &line) {
-                    self.counters.dropped.fetch_add(1, Ordering::Relaxed);
-                }
-            }
-            Err(error) => {
-                self.counters.failed.fetch_add(1, Ordering::Relaxed);
-                tracing::error!(%error, "an event cannot be written to the journal");
-            }
+    /// Makes the line of a finished event, before that is committed. Those of one call must come in their order. None
+    /// when it cannot be written.
+    pub fn draft(&self, record: Record<'_>) -> Option<Draft> {
+        self.written(self.notes.draft(record))
+    }
+
+    /// Takes note of an event that is settled now, or drops it when too many wait. Never blocks on the disk.
+    pub fn note(&self, draft: Draft, settled: Settled) {
+        let Some((note, line)) = self.written(self.notes.settle(draft, settled)) else { return };
+        if !self.queue.push(note, &line) {
+            self.counters.dropped.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    fn written<T>(&self, result: Result<T, Unwritable>) -> Option<T> {
+        let failed = |error: &Unwritable| {
+            self.counters.failed.fetch_add(1, Ordering::Relaxed);
+            tracing::error!(%error, "an event cannot be written to the journal");
+        };
+        result.inspect_err(failed).ok()
     }
 
     /// Waits until what was noted so far is in the files; whether that came to pass in time.
@@ -126,7 +133,7 @@ const OPENED_MAX: usize = 64;
 struct Files {
     folder: Folder,
     /// What the openings of this file told of each version.
-    opened: HashMap<String, Holds>,
+    opened: HashMap<Arc<str>, Holds>,
 }
 
 impl Writer {
@@ -177,10 +184,10 @@ impl Writer {
 
     fn write(&mut self, note: Note, line: &[u8]) -> io::Result<()> {
         let now = SystemTime::now();
-        let domain = &note.tenant.domain;
+        let domain = &*note.tenant.domain;
         if !self.tenants.contains_key(domain) {
             let folder = Folder::open(&self.path.join(folder_name(domain)?), self.bounds, now)?;
-            self.tenants.insert(domain.clone(), Files { folder, opened: HashMap::new() });
+            self.tenants.insert(domain.to_owned(), Files { folder, opened: HashMap::new() });
         }
         let Some(files) = self.tenants.get_mut(domain) else { return Ok(()) };
         if files.folder.is_at_beginning() || files.opened.len() > OPENED_MAX {
@@ -188,8 +195,8 @@ impl Writer {
         }
         if files.opened.get(&note.version) != Some(&note.holds) {
             let (limits, settings) = (note.holds.limits.clone(), (*note.holds.settings).clone());
-            let version = Some(note.version.clone());
-            let opening = Opening { format: FORMAT, domain: domain.clone(), version, limits, settings };
+            let version = Some(note.version.to_string());
+            let opening = Opening { format: FORMAT, domain: domain.to_owned(), version, limits, settings };
             files.folder.write(&serde_json::to_vec(&Line::Opening(opening))?, now)?;
             files.opened.insert(note.version, note.holds);
         }

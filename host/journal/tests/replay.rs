@@ -7,7 +7,7 @@ use plugboard_calls::contract::*;
 use plugboard_calls::logic::{Breakdown, Logic, Routed};
 use plugboard_calls::stage::Stage;
 use plugboard_controller::CallController;
-use plugboard_journal::line::{Outcome, State};
+use plugboard_journal::line::{Line, Outcome, State};
 use plugboard_journal::read::{self, Recorded};
 use plugboard_journal::{Kind, Options};
 use plugboard_simulation::native::Native;
@@ -27,6 +27,18 @@ fn nothing_differs_with_the_same_controller_ten_times_out_of_ten() {
     let kept =
         |recorded: &&Recorded| matches!(&recorded.line.outcome, Outcome::Committed { state: State::Kept { .. }, .. });
     assert!(events.iter().filter(kept).count() > 100, "states were compared too");
+}
+
+#[test]
+fn a_line_that_is_read_says_what_it_said() {
+    let folder = tempfile::tempdir().expect("a folder");
+    recorded(folder.path(), 0..8);
+    for file in read::files(folder.path()).expect("a journal") {
+        for line in std::fs::read_to_string(file).expect("text").lines() {
+            let read: Line = serde_json::from_str(line).expect("a line");
+            assert_eq!(serde_json::to_string(&read).expect("a line"), line);
+        }
+    }
 }
 
 #[test]

@@ -3,12 +3,16 @@
 use plugboard_calls::contract::*;
 use plugboard_calls::limits::Limits;
 use plugboard_calls::logic::{Breakdown, Credentials, Directory, Logic, Routed, UserRecord};
-use plugboard_calls::record::Record;
+use plugboard_calls::record::{Record, Settled};
 use plugboard_calls::stage::{Setting, Stage, View};
 use plugboard_calls::tenant::{SESSION_EXPIRES_SECONDS, Settings, Tenant};
 use plugboard_journal::Kind;
+use plugboard_journal::line::Outcome;
+use plugboard_journal::read;
 use plugboard_journal::shadow::{Compared, Seen, compare};
+use plugboard_journal::{Bounds, Journal};
 use plugboard_sip::time::Time;
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// The state of the call before its event.
@@ -112,15 +116,30 @@ fn seen(live: &Timers) -> Seen {
         version: live.version_id(),
         number: 3,
         begins: false,
-        context,
+        context: Cow::Owned(context),
         call_id_host,
         agent: None,
-        view,
+        view: Cow::Owned(view),
         event: event.into(),
-        answers,
-        outcome,
+        answers: Cow::Owned(answers),
+        outcome: outcome.map(Cow::Owned).map_err(Cow::Owned),
     };
     Seen { record, state: Some(STATE.to_vec()), schema: live.description.state_schema }
+}
+
+#[test]
+fn an_event_of_which_nothing_happened_after_all_is_written_so() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let journal = Journal::start(folder.path(), Bounds::default(), 10).expect("a thread");
+    for settled in [Settled::Refused, Settled::Committed, Settled::Overtaken] {
+        let draft = journal.draft(seen(&Timers::new(1, 10)).record).expect("it can be written");
+        journal.note(draft, settled);
+    }
+    drop(journal);
+    let files = read::files(folder.path()).expect("a journal");
+    let events = read::events(files.first().expect("a file")).expect("readable");
+    let outcomes: Vec<&Outcome> = events.iter().map(|event| &event.line.outcome).collect();
+    assert!(matches!(outcomes[..], [Outcome::Refused, Outcome::Committed { .. }, Outcome::Overtaken]), "{outcomes:?}");
 }
 
 #[test]

@@ -330,7 +330,7 @@ impl Switch {
             Ok(Routed::Answer(answer)) => Err(answer),
             Err(breakdown) => {
                 tenant.counters.broke_down(&breakdown);
-                tracing::warn!(tenant = tenant.domain, %breakdown, "the controller could not route a request");
+                tracing::warn!(tenant = &*tenant.domain, %breakdown, "the controller could not route a request");
                 Err(broken(&breakdown))
             }
         }

@@ -183,7 +183,7 @@ impl guest::Host for Imports {
 fn to_context(context: &host::Context) -> guest::Context {
     guest::Context {
         key: guest::CallKey { value: context.key.as_str().to_owned() },
-        domain: context.domain.clone(),
+        domain: context.domain.to_string(),
         now: guest::Timestamp { unix_ms: context.now_unix_ms },
         principal: match &context.principal {
             host::Principal::Trusted => guest::Principal::Trusted,

@@ -53,7 +53,7 @@ pub struct World {
 }
 
 /// Is told of every finished event.
-pub type Watcher = Box<dyn FnMut(Record, Settled)>;
+pub type Watcher = Box<dyn FnMut(Record<'static>, Settled)>;
 
 /// The PIN that some calls carry to the called party, as a query writes it.
 pub const PIN: &str = "739184%2326";
@@ -272,7 +272,7 @@ impl World {
                     None | Some(Breakdown::Trap(_)) => {}
                     Some(other) => panic!("the controller broke down: {other} at {:?}", finished.event()),
                 }
-                let record = self.watcher.is_some().then(|| finished.record());
+                let record = self.watcher.is_some().then(|| finished.record().into_owned());
                 let settled = self.shard.finish(self.now, finished, &mut self.out);
                 if let (Some(watcher), Some(record)) = (&mut self.watcher, record) {
                     watcher(record, settled);

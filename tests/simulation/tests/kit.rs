@@ -89,7 +89,7 @@ fn by_host(name: &str, value: &str) -> String {
     });
     let context = host::Context {
         key: host::CallKey::new("call".to_owned()).expect("short"),
-        domain: "example.com".to_owned(),
+        domain: "example.com".into(),
         now_unix_ms: 0,
         principal: host::Principal::Trusted,
         seed: 1,

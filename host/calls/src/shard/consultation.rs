@@ -16,6 +16,7 @@ use plugboard_sip::text::Text;
 use plugboard_sip::transport::Destination;
 use plugboard_sip::uri::{Uri, escape_header, unescape};
 use plugboard_sip::values::Replaces;
+use std::sync::Arc;
 
 /// The dialog that a REFER wants to be replaced. The To tag of [`Replaces`] is that of the side which the phone talked
 /// to: when it is one of ours, it carries the shard.
@@ -32,7 +33,7 @@ pub fn consultation(message: &Message) -> Option<Replaces> {
 /// The phone at the other end of a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OtherEnd {
-    domain: String,
+    domain: Arc<str>,
     call_id: Text,
     /// Where it was called.
     target: Text,

@@ -6,6 +6,7 @@ use super::leg::LegState;
 use crate::contract::{CallKey, EndingReason, LegId};
 use crate::history::History;
 use crate::logic::Logic;
+use plugboard_sip::text::Text;
 use plugboard_sip::time::Time;
 use std::sync::Arc;
 
@@ -13,12 +14,12 @@ use std::sync::Arc;
 #[derive(Clone)]
 pub struct CallSummary {
     /// The tenant's domain.
-    pub domain: String,
+    pub domain: Arc<str>,
     /// The call.
     pub key: CallKey,
     /// What tells the version it is pinned to from others. Not the version itself: a call that is remembered must not
     /// keep a version in memory that is gone.
-    pub version: String,
+    pub version: Arc<str>,
     /// When it was placed.
     pub since: Time,
     /// When it was over, if it is.
@@ -37,11 +38,11 @@ pub struct LegSummary {
     /// The leg.
     pub id: LegId,
     /// The URI that was called.
-    pub target: String,
+    pub target: Text,
     /// `calling`, `early`, `up`, `leaving` or `over`.
     pub state: &'static str,
     /// Its Call-ID.
-    pub call_id: String,
+    pub call_id: Text,
 }
 
 impl Shard {
@@ -52,8 +53,8 @@ impl Shard {
 
     /// The messages of the last call under this key, over or not.
     pub fn history(&self, domain: &str, key: &CallKey, now: Time) -> Option<(CallSummary, History)> {
-        let same = |summary: &CallSummary| summary.domain == domain && summary.key == *key;
-        let up = self.actors.iter().filter(|(_, a)| a.tenant.domain == domain && a.key == *key && !a.legs.is_empty());
+        let same = |summary: &CallSummary| *summary.domain == *domain && summary.key == *key;
+        let up = self.actors.iter().filter(|(_, a)| *a.tenant.domain == *domain && a.key == *key && !a.legs.is_empty());
         if let Some((_, actor)) = up.max_by_key(|(call, _)| **call) {
             return Some((summary(actor, now), actor.history.clone()));
         }
@@ -63,7 +64,7 @@ impl Shard {
 
     /// Whether there is a call under this key.
     pub fn knows(&self, domain: &str, key: &CallKey) -> bool {
-        self.by_key.contains_key(&(domain.to_owned(), key.clone()))
+        self.by_key.contains_key(&(domain.into(), key.clone()))
     }
 
     /// Calls that are pinned to a version and not over, in number.
@@ -100,9 +101,9 @@ impl Shard {
 pub(super) fn summary(actor: &Actor, now: Time) -> CallSummary {
     let leg_summary = |leg: &super::leg::Leg| LegSummary {
         id: leg.id,
-        target: leg.target.to_string(),
+        target: leg.target.clone(),
         state: state_name(leg.state, leg.dialog.is_some()),
-        call_id: leg.call_id.to_text_lossy().into_owned(),
+        call_id: leg.call_id.to_text().unwrap_or_else(|| Text::from(&*leg.call_id.to_text_lossy())),
     };
     let (ended_by_host, over) = match actor.phase {
         Phase::Live => (None, false),
@@ -112,7 +113,7 @@ pub(super) fn summary(actor: &Actor, now: Time) -> CallSummary {
     CallSummary {
         domain: actor.tenant.domain.clone(),
         key: actor.key.clone(),
-        version: actor.logic.version_id().to_string(),
+        version: actor.logic.version_id(),
         since: actor.since,
         ended: over.then_some(now),
         ended_by_host,

@@ -10,6 +10,7 @@ use crate::record::Record;
 use crate::stage::{Answers, Committed, LogLine, Setting, Stage, View};
 use crate::tenant::Tenant;
 use plugboard_sip::time::Time;
+use std::borrow::Cow;
 use std::mem;
 use std::sync::Arc;
 
@@ -109,18 +110,8 @@ impl Finished {
         self.state_before.as_deref()
     }
 
-    /// A copy of all that is needed to run the event again, and of what came of it.
-    pub fn record(&self) -> Record {
-        self.record_of(self.given.view.clone(), self.answers.clone())
-    }
-
-    /// As [`Finished::record`], for a journal, which is the last to ask: what the shard does not need is not copied.
-    pub fn take_record(&mut self) -> Record {
-        let (view, answers) = (mem::take(&mut self.given.view), mem::take(&mut self.answers));
-        self.record_of(view, answers)
-    }
-
-    fn record_of(&self, view: View, answers: Answers) -> Record {
+    /// All that is needed to run the event again, and what came of it.
+    pub fn record(&self) -> Record<'_> {
         Record {
             tenant: self.tenant.clone(),
             limits: self.given.limits.clone(),
@@ -128,13 +119,13 @@ impl Finished {
             version: self.logic.version_id(),
             number: self.given.number,
             begins: self.state_before.is_none(),
-            context: self.context.clone(),
+            context: Cow::Borrowed(&self.context),
             call_id_host: self.given.call_id_host.clone(),
             agent: self.given.agent.clone(),
-            view,
+            view: Cow::Borrowed(&self.given.view),
             event: self.queued.event.clone(),
-            answers,
-            outcome: self.outcome.clone(),
+            answers: Cow::Borrowed(&self.answers),
+            outcome: self.outcome.as_ref().map(Cow::Borrowed).map_err(Cow::Borrowed),
         }
     }
 

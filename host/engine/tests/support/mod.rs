@@ -107,7 +107,7 @@ pub fn get(version: &Version, state: Option<&[u8]>, path: &str) -> Handled {
 pub fn get_at(version: &Version, state: Option<&[u8]>, path: &str, (now_unix_ms, seed): (u64, u64)) -> Handled {
     let context = Context {
         key: CallKey::new("key".to_owned()).expect("a short key"),
-        domain: "example.com".to_owned(),
+        domain: "example.com".into(),
         now_unix_ms,
         principal: Principal::Trusted,
         seed,

@@ -20,7 +20,10 @@ pub fn recorded(folder: &Path, seeds: std::ops::Range<u64>) -> Vec<Recorded> {
     for seed in seeds {
         let mut world = World::new(seed, STORM, 0);
         let noted = journal.clone();
-        world.watch(Box::new(move |record, settled| noted.note(record, settled)));
+        world.watch(Box::new(move |record, settled| {
+            let draft = noted.draft(record).expect("it can be written");
+            noted.note(draft, settled);
+        }));
         world.run().expect("all ends as it should");
     }
     assert!(journal.flush(Duration::from_secs(60)));

@@ -95,14 +95,14 @@ impl Admin {
 
 fn call_view(call: &CallSummary) -> CallView {
     let leg = |leg: &crate::switch::LegSummary| LegView {
-        target: leg.target.clone(),
+        target: leg.target.to_string(),
         state: leg.state.to_owned(),
-        call_id: leg.call_id.clone(),
+        call_id: leg.call_id.to_string(),
     };
     CallView {
-        domain: call.domain.clone(),
+        domain: call.domain.to_string(),
         key: call.key.as_str().to_owned(),
-        version: call.version.clone(),
+        version: call.version.to_string(),
         since_unix_ms: call.since.as_millis(),
         ended_by_host: call.ended_by_host.map(|reason| ending_reason(reason).to_owned()),
         legs: call.legs.iter().map(leg).collect(),

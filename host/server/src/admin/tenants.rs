@@ -122,7 +122,7 @@ impl Admin {
             return None;
         }
         let (switch, domain, logic) = (self.switch.clone(), tenant.domain().to_owned(), to.logic().clone());
-        let mine = move |tenant: &plugboard_calls::tenant::Tenant, _: &Arc<dyn Logic>| tenant.domain == domain;
+        let mine = move |tenant: &plugboard_calls::tenant::Tenant, _: &Arc<dyn Logic>| *tenant.domain == *domain;
         let report = tokio::task::spawn_blocking(move || switch.move_calls(&logic, mine)).await.ok()?;
         let (moved, refused, busy) = (report.moved.len(), report.refused.len(), report.busy);
         tracing::info!(tenant = tenant.domain(), version = to.id(), moved, refused, busy, "calls were moved");

@@ -92,7 +92,7 @@ impl Shadow {
 
     /// Takes a copy of a live event, or drops it when too many wait. `live`: the version that handled it.
     pub(super) fn see(&self, live: &dyn Logic, finished: &Finished) {
-        let (record, state) = (finished.record(), finished.state_before().map(<[u8]>::to_vec));
+        let (record, state) = (finished.record().into_owned(), finished.state_before().map(<[u8]>::to_vec));
         let seen = Seen { record, state, schema: live.description().state_schema };
         let bytes = seen.bytes();
         let room = self.shared.waiting_bytes.fetch_add(bytes, Relaxed) + bytes <= QUEUE_BYTES_MAX;

@@ -115,10 +115,10 @@ impl Switch {
         mut finished: Finished,
     ) -> (Option<Job>, Vec<CallRef>) {
         report(&mut finished);
-        let record = self.journal.get().map(|journal| (journal, finished.take_record()));
+        let draft = self.journal.get().and_then(|journal| Some((journal, journal.draft(finished.record())?)));
         let (settled, mut ready) = self.visit(index, |shard, now, out| shard.finish(now, finished, out));
-        if let Some((journal, record)) = record {
-            journal.note(record, settled);
+        if let Some((journal, draft)) = draft {
+            journal.note(draft, settled);
         }
         let (next, more) = self.visit(index, |shard, now, _| shard.proceed(now, call));
         ready.extend(more);
@@ -152,7 +152,7 @@ impl Switch {
 /// Logs what an operator should hear of a finished event.
 fn report(finished: &mut Finished) {
     let log = finished.take_log();
-    let (domain, key) = (&finished.context().domain, finished.context().key.as_str());
+    let (domain, key) = (&*finished.context().domain, finished.context().key.as_str());
     if let Some(breakdown) = finished.breakdown() {
         let event = finished.event().kind();
         tracing::warn!(tenant = domain, call = key, event, %breakdown, "nothing of this event happened");

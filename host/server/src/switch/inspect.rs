@@ -66,7 +66,7 @@ impl Switch {
     pub fn calls(&self, domain: Option<&str>) -> Vec<CallSummary> {
         let now = self.clock.now();
         let all = self.shards.iter().flat_map(|shard| lock(shard).calls(now));
-        let mut calls: Vec<CallSummary> = all.filter(|call| domain.is_none_or(|d| call.domain == d)).collect();
+        let mut calls: Vec<CallSummary> = all.filter(|call| domain.is_none_or(|d| *call.domain == *d)).collect();
         calls.sort_by(|a, b| (a.since, &a.key).cmp(&(b.since, &b.key)));
         calls
     }
@@ -76,7 +76,7 @@ impl Switch {
         let shard = lock(&self.shards[usize::from(self.shard_for(domain, key))]);
         let (summary, history) = shard.history(domain, key, self.clock.now())?;
         drop(shard);
-        let peer = |leg| summary.legs.iter().find(|l| l.id == leg).map(|l| l.target.clone()).unwrap_or_default();
+        let peer = |leg| summary.legs.iter().find(|l| l.id == leg).map(|l| l.target.to_string()).unwrap_or_default();
         let entry = |passed: &plugboard_calls::history::Passed| LadderEntry {
             unix_ms: passed.at.as_millis(),
             leg: passed.leg.0,

@@ -168,7 +168,7 @@ impl Exchange {
         self.work();
     }
 
-    /// Runs the events that wait, as the server does, with a copy of each for the journal.
+    /// Runs the events that wait, as the server does.
     fn work(&mut self) {
         self.let_out();
         while let Some(call) = self.shard.next_ready() {
@@ -179,11 +179,9 @@ impl Exchange {
     fn run(&mut self, call: CallRef) {
         let mut job = self.shard.begin(self.now, call);
         while let Some(begun) = job {
-            let mut finished = begun.run();
+            let finished = begun.run();
             assert!(finished.breakdown().is_none(), "{:?}", finished.breakdown());
-            let record = finished.take_record();
             self.shard.finish(self.now, finished, &mut self.out);
-            drop(record);
             self.let_out();
             job = self.shard.proceed(self.now, call);
         }

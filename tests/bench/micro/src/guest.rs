@@ -101,7 +101,7 @@ impl Guest {
     fn handle(&self, state: Option<&[u8]>, principal: Principal, event: &Event, view: View) -> Vec<u8> {
         let context = Context {
             key: CallKey::new("sip:alice@example.com:sip:bob@example.com".to_owned()).expect("a short key"),
-            domain: "example.com".to_owned(),
+            domain: "example.com".into(),
             now_unix_ms: NOW_MS,
             principal: principal.clone(),
             seed: 7,

@@ -5,6 +5,7 @@
 //! reading a value whose fields have changed, is what the schema number and `migrate` are for; a self-describing format
 //! would pay for that on every event instead. It needs no clock, no chance and no standard library.
 
+use postcard::ser_flavors::Flavor;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -15,7 +16,7 @@ use crate::Fault;
 /// # Errors
 /// [`Fault::Internal`] for a type that the format cannot carry (a map of unknown length, for example).
 pub fn encode<T: Serialize>(schema: u32, value: &T) -> Result<Vec<u8>, Fault> {
-    postcard::to_extend(&(schema, value), Vec::with_capacity(TYPICAL_BYTES))
+    postcard::serialize_with_flavor(&(schema, value), Bytes(Vec::with_capacity(TYPICAL_BYTES)))
         .map_err(|error| Fault::Internal(format!("state not encodable: {error}")))
 }
 
@@ -35,6 +36,37 @@ pub fn decode<T: DeserializeOwned>(schema: u32, bytes: &[u8]) -> Result<T, Fault
 
 /// Room for the state of an ordinary call, so that encoding it allocates once.
 const TYPICAL_BYTES: usize = 1024;
+
+/// What is encoded so far. In the sandbox a copy is a call into the host: not worth it for a number of some bytes, much
+/// cheaper than a loop over a text.
+struct Bytes(Vec<u8>);
+
+impl Flavor for Bytes {
+    type Output = Vec<u8>;
+
+    #[inline]
+    fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
+        self.0.push(byte);
+        Ok(())
+    }
+
+    #[inline]
+    fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
+        match bytes {
+            [byte] => self.0.push(*byte),
+            short if short.len() <= NUMBER_BYTES_MAX => self.0.extend(short.iter().copied()),
+            text => self.0.extend_from_slice(text),
+        }
+        Ok(())
+    }
+
+    fn finalize(self) -> postcard::Result<Vec<u8>> {
+        Ok(self.0)
+    }
+}
+
+/// The longest encoded number that occurs, a time in milliseconds or a random one, in bytes.
+const NUMBER_BYTES_MAX: usize = 10;
 
 #[cfg(test)]
 mod tests {

@@ -40,6 +40,9 @@
 // The generated code, and the `export!` macro in other crates, name this crate from outside.
 extern crate self as plugboard_sdk;
 
+#[cfg(any(target_family = "wasm", test))]
+#[allow(unsafe_code)] // The language asks for it of an allocator; what makes it sound stands there.
+mod allocator;
 #[doc(hidden)]
 pub mod bindings;
 pub mod codec;
@@ -73,3 +76,7 @@ pub use host::{Directory, Host, Imports};
 pub use random::Random;
 #[doc(hidden)]
 pub use wit_bindgen;
+
+#[cfg(target_family = "wasm")]
+#[global_allocator]
+static ALLOCATOR: allocator::Allocator = allocator::Allocator::new();

@@ -2,6 +2,7 @@
 //! core's own, among phones that say what those of the bench say (`../phones`). What the server does besides (sockets,
 //! HTTP, the sandbox, the writing of the journal) is left out.
 
+use crate::guest;
 use bytes::Bytes;
 use plugboard_calls::contract::*;
 use plugboard_calls::logic::{Credentials, Directory, Logic, Routed, UserRecord};
@@ -50,7 +51,22 @@ pub struct Held {
 }
 
 impl Default for Exchange {
+    /// The controller runs natively.
     fn default() -> Self {
+        Self::new(Arc::new(Native::<CallController>::default()))
+    }
+}
+
+impl Exchange {
+    /// The controller runs as the server runs it: in the sandbox.
+    ///
+    /// # Panics
+    /// When there is no component, or it does not compile.
+    pub fn sandboxed() -> Self {
+        Self::new(guest::version())
+    }
+
+    fn new(logic: Arc<dyn Logic>) -> Self {
         let address = (Ipv4Addr::LOCALHOST, 5060).into();
         let face =
             Face { transport: Transport::Udp, address, host: Host::V4(Ipv4Addr::LOCALHOST), port: address.port() };
@@ -59,7 +75,7 @@ impl Default for Exchange {
         Self {
             shard: Shard::new(config),
             tenant: Tenant::new(DOMAIN.to_owned(), Settings { limits, ..Settings::new(Arc::new(Agent)) }),
-            logic: Arc::new(Native::<CallController>::default()),
+            logic,
             now: Time::from_millis(1_700_000_000_000),
             out: Vec::new(),
             sent: Vec::new(),
@@ -67,9 +83,7 @@ impl Default for Exchange {
             branches: 0,
         }
     }
-}
 
-impl Exchange {
     /// A call in REFER mode from its POST to the 200 of the BYE: 12 messages.
     ///
     /// # Panics

@@ -28,17 +28,7 @@ impl Guest {
     /// # Panics
     /// When the component is missing or does not place the call.
     pub fn new() -> Self {
-        let file = std::env::var("PLUGBOARD_CONTROLLER").unwrap_or_else(|_| COMPONENT.to_owned());
-        let component = std::fs::read(Path::new(&file)).expect("the controller: build it with ./just guests");
-        // A counted run is slow; few instances, as they take address space that valgrind does not have.
-        let limits = EngineLimits {
-            event_deadline: std::time::Duration::from_secs(60),
-            instances: 4,
-            ..EngineLimits::default()
-        };
-        let engine = Engine::new(limits, None).expect("the engine runs here");
-        let compiled = engine.check(component).expect("the contract only").compile().expect("it compiles");
-        let version = compiled.try_out().expect("it describes itself").version(&[0; 32], Arc::default());
+        let version = version();
         let mut guest = Self { version, cache: Arc::new(MemoryCache::new(1 << 20)), state: Vec::new() };
         let post = guest.http("POST");
         guest.state =
@@ -129,6 +119,18 @@ impl Default for Guest {
     fn default() -> Self {
         Self::new()
     }
+}
+
+/// The component as a version in service.
+pub(crate) fn version() -> Arc<Version> {
+    let file = std::env::var("PLUGBOARD_CONTROLLER").unwrap_or_else(|_| COMPONENT.to_owned());
+    let component = std::fs::read(Path::new(&file)).expect("the controller: build it with ./just guests");
+    // A counted run is slow; few instances, as they take address space that valgrind does not have.
+    let limits =
+        EngineLimits { event_deadline: std::time::Duration::from_secs(60), instances: 4, ..EngineLimits::default() };
+    let engine = Engine::new(limits, None).expect("the engine runs here");
+    let compiled = engine.check(component).expect("the contract only").compile().expect("it compiles");
+    compiled.try_out().expect("it describes itself").version(&[0; 32], Arc::default())
 }
 
 fn view() -> View {

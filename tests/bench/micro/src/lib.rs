@@ -14,7 +14,7 @@ use std::time::Duration;
 const BETWEEN_CALLS: Duration = Duration::from_secs(2);
 
 /// The steps by name: what `count` runs, and what `counts.json` holds a figure for.
-pub const STEPS: [&str; 11] = [
+pub const STEPS: [&str; 13] = [
     "parse",
     "serialise",
     "client_transaction",
@@ -22,6 +22,8 @@ pub const STEPS: [&str; 11] = [
     "digest",
     "refer_call",
     "invite_call",
+    "refer_call_sandboxed",
+    "invite_call_sandboxed",
     "guest_response_event",
     "guest_response_event_fresh_instance",
     "guest_status_xml",
@@ -51,21 +53,10 @@ pub fn repeat(step: &str, times: u32) {
             each(times, || transactions.server());
         }
         "digest" => each(times, || drop(std::hint::black_box(challenge_answered()))),
-        "refer_call" => {
-            let mut exchange = Exchange::default();
-            each(times, || {
-                exchange.refer();
-                exchange.pass(BETWEEN_CALLS);
-            });
-        }
-        "invite_call" => {
-            let mut exchange = Exchange::default();
-            each(times, || {
-                let held = exchange.join();
-                exchange.hang_up(&held);
-                exchange.pass(BETWEEN_CALLS);
-            });
-        }
+        "refer_call" => each(times, refer(Exchange::default())),
+        "invite_call" => each(times, invite(Exchange::default())),
+        "refer_call_sandboxed" => each(times, refer(Exchange::sandboxed())),
+        "invite_call_sandboxed" => each(times, invite(Exchange::sandboxed())),
         "guest_response_event" => {
             let guest = Guest::new();
             each(times, || guest.response());
@@ -83,5 +74,20 @@ pub fn repeat(step: &str, times: u32) {
         }
         "nothing" => {}
         other => panic!("{other:?} is no step; there are {STEPS:?}"),
+    }
+}
+
+fn refer(mut exchange: Exchange) -> impl FnMut() {
+    move || {
+        exchange.refer();
+        exchange.pass(BETWEEN_CALLS);
+    }
+}
+
+fn invite(mut exchange: Exchange) -> impl FnMut() {
+    move || {
+        let held = exchange.join();
+        exchange.hang_up(&held);
+        exchange.pass(BETWEEN_CALLS);
     }
 }

@@ -4,6 +4,7 @@
 mod support;
 
 use plugboard_calls::contract::*;
+use plugboard_calls::guest_settings::GuestSettings;
 use plugboard_calls::logic::{Breakdown, Logic, Routed};
 use plugboard_calls::stage::Stage;
 use plugboard_controller::CallController;
@@ -11,7 +12,8 @@ use plugboard_journal::line::{Line, Outcome, State};
 use plugboard_journal::read::{self, Recorded};
 use plugboard_journal::{Kind, Options};
 use plugboard_simulation::native::Native;
-use support::{BYTE_FOR_BYTE, recorded, replay};
+use std::sync::Arc;
+use support::{BYTE_FOR_BYTE, recorded, recorded_as, replay};
 
 #[test]
 fn nothing_differs_with_the_same_controller_ten_times_out_of_ten() {
@@ -246,4 +248,28 @@ fn what_the_call_logic_was_told_is_told_again() {
     };
     assert_eq!(told(line(",\"settings\":{\"tone\":\"dial\"}")), Some("dial".to_owned()));
     assert_eq!(told(line("")), None, "journals of before there were settings");
+}
+
+#[test]
+fn versions_that_take_turns_in_a_file_are_each_told_their_own_settings() {
+    let tones = ["dial", "busy"];
+    let told = tones.map(|tone| {
+        let mut settings = GuestSettings::default();
+        settings.insert("tone", tone.to_owned()).expect("within bounds");
+        Arc::new(settings)
+    });
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut turn = 0;
+    let events = recorded_as(folder.path(), 0..1, move |record| {
+        turn = 1 - turn;
+        record.version = tones[turn].into();
+        record.settings = told[turn].clone();
+    });
+    assert!(events.len() > 4, "both had turns");
+    for (event, tone) in events.iter().zip(["busy", "dial"].iter().cycle()) {
+        assert_eq!((&*event.line.version, event.settings.get("tone")), (*tone, Some(*tone)));
+    }
+    let files = read::files(&folder.path().join("example.com")).expect("a journal");
+    let text: String = files.iter().map(|file| std::fs::read_to_string(file).expect("text")).collect();
+    assert_eq!(text.matches("\"line\":\"opening\"").count(), 2, "each is told once");
 }

@@ -1,6 +1,7 @@
 //! Journals of the simulation.
 
 use plugboard_calls::logic::Logic;
+use plugboard_calls::record::Record;
 use plugboard_journal::read::{self, Recorded};
 use plugboard_journal::{Bounds, Journal, Options, Replay, Report};
 use plugboard_simulation::network::Weather;
@@ -16,11 +17,21 @@ const STORM: Weather = Weather { loss: 30, repeat: 10, delay_ms: 400 };
 
 /// The journal of these seeds, through its files.
 pub fn recorded(folder: &Path, seeds: std::ops::Range<u64>) -> Vec<Recorded> {
+    recorded_as(folder, seeds, |_| ())
+}
+
+/// The same of records that are changed before.
+pub fn recorded_as(
+    folder: &Path,
+    seeds: std::ops::Range<u64>,
+    change: impl FnMut(&mut Record<'static>) + Clone + 'static,
+) -> Vec<Recorded> {
     let journal = Arc::new(Journal::start(folder, Bounds::default(), 1_000_000).expect("a thread"));
     for seed in seeds {
         let mut world = World::new(seed, STORM, 0);
-        let noted = journal.clone();
-        world.watch(Box::new(move |record, settled| {
+        let (noted, mut change) = (journal.clone(), change.clone());
+        world.watch(Box::new(move |mut record, settled| {
+            change(&mut record);
             let draft = noted.draft(record).expect("it can be written");
             noted.note(draft, settled);
         }));

@@ -14,7 +14,6 @@
 #![forbid(unsafe_code)]
 
 mod files;
-mod json;
 pub mod line;
 pub mod mask;
 mod note;

@@ -10,7 +10,6 @@
 //!
 //! A body or cached value that is no UTF-8 is written as `{"base64": "..."}`.
 
-use crate::json;
 use plugboard_calls::contract::{EndingReason, Event, Principal};
 use plugboard_calls::effect::Effect;
 use plugboard_calls::guest_settings::GuestSettings;
@@ -186,7 +185,7 @@ impl State {
     pub fn of(state: Option<&[u8]>) -> Self {
         match state {
             None => Self::Over,
-            Some(state) => Self::Kept { sha256: json::hexadecimal(&Sha256::digest(state)), bytes: state.len() },
+            Some(state) => Self::Kept { sha256: in_hexadecimal(&Sha256::digest(state)), bytes: state.len() },
         }
     }
 }
@@ -211,14 +210,21 @@ impl fmt::Display for Broken {
 }
 
 mod hexadecimal {
-    use crate::json;
     use serde::{Deserialize as _, Deserializer, Serializer, de};
 
     pub(super) fn serialize<S: Serializer>(number: &u64, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&json::hexadecimal(&number.to_be_bytes()))
+        serializer.serialize_str(&super::in_hexadecimal(&number.to_be_bytes()))
     }
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
         u64::from_str_radix(&String::deserialize(deserializer)?, 16).map_err(de::Error::custom)
     }
+}
+
+/// Bytes in lower-case hexadecimal digits.
+fn in_hexadecimal(bytes: &[u8]) -> String {
+    let digit = |value: u8| b"0123456789abcdef"[usize::from(value & 15)];
+    let mut text = Vec::with_capacity(2 * bytes.len());
+    bytes.iter().for_each(|byte| text.extend_from_slice(&[digit(byte >> 4), digit(*byte)]));
+    String::from_utf8(text).expect("digits are ASCII")
 }

@@ -4,7 +4,6 @@
 //! A line is drafted before the event is committed, which takes apart what came of it, and says last what became of that:
 //! the commit can still change it.
 
-use crate::json::{self, Unwritable};
 use crate::line::{Broken, EventLine, Head, Outcome, State};
 use crate::mask;
 use plugboard_calls::contract::{Event, Header};
@@ -61,7 +60,7 @@ impl Notes {
     ///
     /// # Errors
     /// When it cannot be written as JSON.
-    pub fn draft(&self, mut record: Record<'_>) -> Result<Draft, Unwritable> {
+    pub fn draft(&self, mut record: Record<'_>) -> Result<Draft, serde_json::Error> {
         let mut line = Vec::with_capacity(LINE_BYTES);
         let mut outcome = write_stateless(&mut line, &record)?;
         let has_secret = mask::may_name_secret(&line, &record.event) && mask::record(&mut record);
@@ -76,7 +75,7 @@ impl Notes {
                 Some(_) if withheld => State::Withheld,
                 state => State::of(state),
             };
-            json::write(&mut line, &state)?;
+            serde_json::to_writer(&mut line, &state)?;
             line.extend_from_slice(b"}}");
             ends = (withheld && state == State::Over).then(|| call(&record));
         }
@@ -86,7 +85,7 @@ impl Notes {
     }
 
     /// The note and the line of an event that is settled now.
-    pub fn settle(&self, draft: Draft, settled: Settled) -> Result<(Note, Vec<u8>), Unwritable> {
+    pub fn settle(&self, draft: Draft, settled: Settled) -> Result<(Note, Vec<u8>), serde_json::Error> {
         let Draft { note, mut line, outcome, ends } = draft;
         let other = match settled {
             Settled::Committed | Settled::Broken => None,
@@ -100,7 +99,7 @@ impl Notes {
             }
             (Some(other), _) => {
                 line.truncate(outcome);
-                json::write(&mut line, &other)?;
+                serde_json::to_writer(&mut line, &other)?;
                 line.push(b'}');
             }
         }
@@ -132,18 +131,18 @@ fn call(record: &Record<'_>) -> Call {
 }
 
 /// Writes a line but for the state that the event left, and for the end. Where in it begins what came of the event.
-fn write_stateless(line: &mut Vec<u8>, record: &Record<'_>) -> Result<usize, Unwritable> {
-    json::write(line, &Head::of(record))?;
+fn write_stateless(line: &mut Vec<u8>, record: &Record<'_>) -> Result<usize, serde_json::Error> {
+    serde_json::to_writer(&mut *line, &Head::of(record))?;
     line.pop(); // its closing brace: there is one member more
     line.extend_from_slice(b",\"outcome\":");
     let outcome = line.len();
     match &record.outcome {
         Ok(committed) => {
             line.extend_from_slice(b"{\"committed\":{\"effects\":");
-            json::write(line, committed.effects())?;
+            serde_json::to_writer(&mut *line, committed.effects())?;
             line.extend_from_slice(b",\"state\":");
         }
-        Err(breakdown) => json::write(line, &Outcome::Broken(Broken::from(&**breakdown)))?,
+        Err(breakdown) => serde_json::to_writer(line, &Outcome::Broken(Broken::from(&**breakdown)))?,
     }
     Ok(outcome)
 }

@@ -2,7 +2,6 @@
 //! and counts: the calls come first.
 
 use crate::files::{Bounds, Folder};
-use crate::json::Unwritable;
 use crate::line::{FORMAT, Line, Opening};
 use crate::note::{Draft, Holds, Note, Notes};
 use crate::queue::{Batch, Order, Queue, Taken};
@@ -78,8 +77,8 @@ impl Journal {
         }
     }
 
-    fn written<T>(&self, result: Result<T, Unwritable>) -> Option<T> {
-        let failed = |error: &Unwritable| {
+    fn written<T>(&self, result: Result<T, serde_json::Error>) -> Option<T> {
+        let failed = |error: &serde_json::Error| {
             self.counters.failed.fetch_add(1, Ordering::Relaxed);
             tracing::error!(%error, "an event cannot be written to the journal");
         };

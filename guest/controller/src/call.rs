@@ -20,7 +20,8 @@ use crate::{SCHEMA, up};
 /// A call in progress.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Call {
-    pub record: Record,
+    /// Large, and handed on often.
+    pub record: Box<Record>,
     progress: Progress,
 }
 
@@ -39,7 +40,7 @@ pub(crate) const LINGER_MS: u64 = 5_000;
 impl Call {
     /// Places a call.
     pub fn start(desk: &mut Desk<'_>, asked: Asked, params: Params) -> Result<Self, StageError> {
-        let mut record = Record {
+        let mut record = Box::new(Record {
             mode: params.mode,
             agent: asked.agent,
             calling: asked.calling,
@@ -52,7 +53,7 @@ impl Call {
             transfers: Vec::new(),
             fallbacks: Vec::new(),
             outcome: None,
-        };
+        });
         let progress = match record.mode {
             Mode::Refer => Progress::Refer(Refer::start(desk, &mut record)?),
             Mode::Invite => Progress::Invite(Invite::start(desk, &mut record)?),
@@ -233,7 +234,7 @@ impl Call {
         Self::after(desk, record, next)
     }
 
-    fn after(desk: &mut Desk<'_>, record: Record, next: Next<Progress>) -> Self {
+    fn after(desk: &mut Desk<'_>, record: Box<Record>, next: Next<Progress>) -> Self {
         match next {
             Next::On(progress) => Self { record, progress },
             Next::End(ending) => Self { record, progress: Progress::Closing }.close(desk, ending),

@@ -29,9 +29,11 @@ use crate::up::{Up, lost};
 pub(crate) struct Early {
     calling: u32,
     /// What the calling phone offered, which is what the called one got.
+    #[serde(with = "serde_bytes")]
     offer: Vec<u8>,
     called: Called,
     /// What the called phone answered first.
+    #[serde(with = "serde_bytes")]
     answer: Option<Vec<u8>>,
     /// The calling phone is being told an answer.
     join: Option<Join>,

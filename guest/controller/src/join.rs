@@ -15,6 +15,7 @@ use crate::ring::Answered;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Join {
     offerer: u32,
+    #[serde(with = "serde_bytes")]
     description: Vec<u8>,
     then: Then,
     answerer: u32,
@@ -28,7 +29,10 @@ enum Then {
     /// It goes into the ACK of this INVITE.
     Acknowledge { invite: u32 },
     /// It should agree with this, which the offerer believes already.
-    Compare { believed: Vec<u8> },
+    Compare {
+        #[serde(with = "serde_bytes")]
+        believed: Vec<u8>,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

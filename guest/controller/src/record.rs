@@ -261,7 +261,7 @@ impl Record {
             "REFER" => Method::Refer,
             _ => return,
         };
-        self.history.push(Line { timestamp_ms: now, leg: id, what: What::Response { method, status } });
+        self.history.push(&Line { timestamp_ms: now, leg: id, what: What::Response { method, status } });
     }
 
     /// Notes what was done instead of what a phone refused.
@@ -278,7 +278,7 @@ impl Record {
     pub fn note_notify(&mut self, now: u64, leg: u32, body: &[u8]) {
         let body = String::from_utf8_lossy(body);
         let what = What::Notify(cut(body.trim_end(), NOTIFY_BYTES_MAX).to_string());
-        self.history.push(Line { timestamp_ms: now, leg, what });
+        self.history.push(&Line { timestamp_ms: now, leg, what });
     }
 
     /// Sets the terminal status, once.

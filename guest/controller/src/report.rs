@@ -62,12 +62,12 @@ fn status_lines(record: Option<&Record>) -> Vec<u8> {
     document.open("status-lines", Some(NAMESPACE));
     document.space("\n");
     if let Some(record) = record {
-        record.history.before_gap().for_each(|line| status(&mut document, record, line));
+        record.history.before_gap().for_each(|line| status(&mut document, record, &line));
         if record.history.left_out() > 0 {
             document.comment(&format!("{} status lines left out", record.history.left_out()));
             document.space("\n");
         }
-        record.history.after_gap().for_each(|line| status(&mut document, record, line));
+        record.history.after_gap().for_each(|line| status(&mut document, record, &line));
     }
     document.close("status-lines");
     document.space("\n");
@@ -129,7 +129,7 @@ fn dialog_state(leg: &Leg) -> &'static str {
 fn as_json(record: Option<&Record>, phase: &str) -> Value {
     let Some(record) = record else { return json!({ "phase": "unknown", "lines": [] }) };
     let lines: Vec<Value> =
-        record.history.before_gap().chain(record.history.after_gap()).map(|line| line_json(record, line)).collect();
+        record.history.before_gap().chain(record.history.after_gap()).map(|line| line_json(record, &line)).collect();
     json!({
         "mode": match record.mode { Mode::Refer => "REFER", Mode::Invite => "INVITE" },
         "phase": phase,

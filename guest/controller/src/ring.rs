@@ -41,7 +41,7 @@ pub(crate) enum FirstOffer {
     /// We, with one line of audio on hold.
     Held,
     /// We, with what another phone has offered.
-    Given(Vec<u8>),
+    Given(#[serde(with = "serde_bytes")] Vec<u8>),
 }
 
 /// What a response made of it.

@@ -34,6 +34,17 @@ pub fn decode<T: DeserializeOwned>(schema: u32, bytes: &[u8]) -> Result<T, Fault
     if rest.is_empty() { Ok(value) } else { Err(Fault::BadState(format!("{} bytes too many", rest.len()))) }
 }
 
+/// Adds the encoding of a value, without a schema number. A value of derived types without maps, which the format
+/// always carries.
+pub(crate) fn extend(bytes: Vec<u8>, value: &impl Serialize) -> Vec<u8> {
+    postcard::serialize_with_flavor(value, Bytes(bytes)).expect("a vector takes all that the format can carry")
+}
+
+/// The first value of those that [`extend`] wrote, and what is behind it; none at the end.
+pub(crate) fn first<T: DeserializeOwned>(bytes: &[u8]) -> Option<(T, &[u8])> {
+    postcard::take_from_bytes(bytes).ok()
+}
+
 /// Room for the state of an ordinary call, so that encoding it allocates once.
 const TYPICAL_BYTES: usize = 1024;
 
@@ -52,10 +63,10 @@ impl Flavor for Bytes {
 
     #[inline]
     fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
-        match bytes {
-            [byte] => self.0.push(*byte),
-            short if short.len() <= NUMBER_BYTES_MAX => self.0.extend(short.iter().copied()),
-            text => self.0.extend_from_slice(text),
+        if bytes.len() > NUMBER_BYTES_MAX {
+            self.0.extend_from_slice(bytes);
+        } else {
+            bytes.iter().for_each(|byte| self.0.push(*byte));
         }
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::FailureReason;
+use crate::{FailureReason, codec};
 
 /// One response or notification: when, on which leg, to which method, and its status line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -114,38 +114,70 @@ impl Status {
 /// The beginning and the end of a list of lines, and how many between them were left out.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct History {
-    first: Vec<Line>,
-    last: std::collections::VecDeque<Line>,
+    first: Lines,
+    last: Lines,
     left_out: u32,
 }
 
 impl History {
     /// Adds a line. Past [`LINES_MAX`] the oldest line of the second half makes room and is counted as left out.
-    pub fn push(&mut self, line: Line) {
-        if self.first.len() < LINES_MAX / 2 {
+    pub fn push(&mut self, line: &Line) {
+        if self.first.count < LINES_MAX / 2 {
             self.first.push(line);
             return;
         }
-        if self.last.len() == LINES_MAX / 2 {
-            self.last.pop_front();
+        if self.last.count == LINES_MAX / 2 {
+            self.last.pop();
             self.left_out = self.left_out.saturating_add(1);
         }
-        self.last.push_back(line);
+        self.last.push(line);
     }
 
     /// The lines before the gap, in order.
-    pub fn before_gap(&self) -> impl Iterator<Item = &Line> {
+    pub fn before_gap(&self) -> impl Iterator<Item = Line> {
         self.first.iter()
     }
 
     /// The lines after the gap, in order.
-    pub fn after_gap(&self) -> impl Iterator<Item = &Line> {
+    pub fn after_gap(&self) -> impl Iterator<Item = Line> {
         self.last.iter()
     }
 
     /// How many lines are missing between the two.
     pub fn left_out(&self) -> u32 {
         self.left_out
+    }
+}
+
+/// Lines in their encoding, one behind the other: nearly every event adds one, and only a report reads them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Lines {
+    count: usize,
+    #[serde(with = "serde_bytes")]
+    bytes: Vec<u8>,
+}
+
+impl Lines {
+    fn push(&mut self, line: &Line) {
+        self.count += 1;
+        self.bytes = codec::extend(core::mem::take(&mut self.bytes), line);
+    }
+
+    /// Drops the first one.
+    fn pop(&mut self) {
+        if let Some((_, rest)) = codec::first::<Line>(&self.bytes) {
+            self.bytes.drain(..self.bytes.len() - rest.len());
+            self.count -= 1;
+        }
+    }
+
+    fn iter(&self) -> impl Iterator<Item = Line> {
+        let mut rest = self.bytes.as_slice();
+        core::iter::from_fn(move || {
+            let (line, behind) = codec::first(rest)?;
+            rest = behind;
+            Some(line)
+        })
     }
 }
 
@@ -228,9 +260,9 @@ mod tests {
     #[test]
     fn history_is_full_at_its_bound_and_counts_what_it_leaves_out_beyond_it() {
         let mut history = History::default();
-        (0..LINES_MAX as u64).for_each(|at| history.push(line(at)));
+        (0..LINES_MAX as u64).for_each(|at| history.push(&line(at)));
         assert_eq!(history.left_out(), 0);
-        history.push(line(LINES_MAX as u64));
+        history.push(&line(LINES_MAX as u64));
         assert_eq!(history.left_out(), 1);
         assert_eq!(history.before_gap().chain(history.after_gap()).count(), LINES_MAX);
         assert_eq!(history.before_gap().next().map(|line| line.timestamp_ms), Some(0));

@@ -292,6 +292,7 @@ impl Failure {
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
+    let _log = logs::AtEnd;
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return failed(&Failure::Refused(format!("cannot start: {error}"))),
@@ -348,6 +349,7 @@ async fn demonstrate(options: demo::DemoOptions) -> Result<(), Failure> {
 }
 
 fn failed(failure: &Failure) -> ExitCode {
+    logs::flush();
     // Nobody may be listening; the exit code says it too.
     let _ = std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("plugboard: {failure}\n"));
     ExitCode::from(failure.exit_code())

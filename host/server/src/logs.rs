@@ -1,18 +1,22 @@
 //! The log: one line an event with fields (`tenant`, `call` and others), as text or JSON, on standard error. Secrets
-//! never get here: they live in types that do not print.
+//! never get here: they live in types that do not print. What is said of requests is written 50 ms later at most, and
+//! so is lost when the process is killed.
+
+mod lines;
 
 use crate::config::{LogConfig, LogFormat};
-use std::io::IsTerminal as _;
-use std::sync::OnceLock;
+use lines::{Lines, Out};
+use std::io::{IsTerminal as _, Stderr, stderr};
+use std::sync::{Arc, OnceLock};
 use tracing_subscriber::EnvFilter;
 
 /// Starts logging. `RUST_LOG` takes the place of the configured level when it is set. Does nothing when someone
 /// started it before.
 pub fn start(config: &LogConfig) {
-    let builder = || tracing_subscriber::fmt().with_writer(std::io::stderr);
+    let builder = || tracing_subscriber::fmt().with_writer(out());
     match config.format {
         LogFormat::Text => {
-            let builder = builder().with_ansi(std::io::stderr().is_terminal());
+            let builder = builder().with_ansi(stderr().is_terminal());
             let builder = builder.with_env_filter(filter(config)).with_filter_reloading();
             let handle = builder.reload_handle();
             keep(builder.try_init().is_ok(), move |filter| drop(handle.reload(filter)));
@@ -31,6 +35,32 @@ pub fn set_level(config: &LogConfig) {
     if let Some(set) = FILTER.get() {
         set(filter(config));
     }
+}
+
+/// Writes, when it is dropped, what the log has not written yet.
+pub struct AtEnd;
+
+impl Drop for AtEnd {
+    fn drop(&mut self) {
+        flush();
+    }
+}
+
+/// Writes what the log has not written yet.
+pub fn flush() {
+    if let Some(lines) = LINES.get() {
+        lines.flush();
+    }
+}
+
+/// The lines of the process.
+static LINES: OnceLock<Arc<Lines<Stderr>>> = OnceLock::new();
+
+fn out() -> Out<Stderr> {
+    let lines = LINES.get_or_init(|| Arc::new(Lines::new(stderr()))).clone();
+    let theirs = lines.clone();
+    let writer = std::thread::Builder::new().name("log".to_owned()).spawn(move || theirs.write());
+    Out { lines, at_once: writer.is_err() }
 }
 
 type SetFilter = Box<dyn Fn(EnvFilter) + Send + Sync>;

@@ -44,6 +44,7 @@ use plugboard_sip::flood::{Floods, SourceLimit};
 use plugboard_sip::locate::Avoided;
 use plugboard_sip::transaction::TimerValues;
 use plugboard_sip::transport::Transport;
+use relay::Relay;
 use sockets::Sockets;
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
@@ -119,6 +120,8 @@ pub struct Switch {
     sockets: Sockets,
     clock: Clock,
     alarm: Alarm,
+    /// The turn at each socket of UDP.
+    relays: Vec<Relay>,
     resolver: Resolver,
     /// Targets that failed a while ago.
     avoided: Mutex<Avoided>,
@@ -139,6 +142,7 @@ impl Switch {
     /// Binds the sockets and starts the threads. Must be called within a tokio runtime, which runs the look-ups.
     pub fn start(config: SwitchConfig) -> Result<Arc<Self>, SwitchError> {
         let sockets = Sockets::bind(&config)?;
+        let relays = sockets.datagrams().iter().map(|_| Relay::new()).collect();
         let hasher = RandomState::new();
         let mut chance = Chance::new(hasher.hash_one("shards"));
         let shard = |index| {
@@ -148,6 +152,7 @@ impl Switch {
         let switch = Arc::new(Self {
             shards: (0..SHARDS).map(shard).collect(),
             sockets,
+            relays,
             clock: Clock::start(),
             alarm: Alarm::default(),
             resolver: Resolver::new(config.name_servers),
@@ -234,6 +239,7 @@ impl Switch {
         self.sockets.streams().stop().await;
         self.stopping.store(true, Ordering::Release);
         self.alarm.wake();
+        self.relays.iter().for_each(Relay::call_all);
         let threads = std::mem::take(&mut *lock(&self.threads));
         let joined = tokio::task::spawn_blocking(move || threads.into_iter().for_each(|t| drop(t.join())));
         let _ = joined.await;

@@ -2,6 +2,7 @@
 //! calling user).
 
 use percent_encoding::percent_decode_str;
+use std::borrow::Cow;
 
 /// All that a request names as its agent, decoded; nothing when it names nobody.
 ///
@@ -10,7 +11,7 @@ use percent_encoding::percent_decode_str;
 pub fn agents_of(path: &str, query: Option<&str>, prefix: &str) -> Vec<String> {
     let named = |pair: &str| {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        (decode(name, true) == "agent").then(|| decode(value, true)).filter(|agent| !agent.is_empty())
+        (decode(name, true) == "agent" && !value.is_empty()).then(|| decode(value, true).into_owned())
     };
     let agents: Vec<String> = query.unwrap_or_default().split('&').filter_map(named).collect();
     if agents.is_empty() { calling_user(path, prefix).into_iter().collect() } else { agents }
@@ -19,12 +20,14 @@ pub fn agents_of(path: &str, query: Option<&str>, prefix: &str) -> Vec<String> {
 fn calling_user(path: &str, prefix: &str) -> Option<String> {
     let rest = path.strip_prefix(prefix.trim_end_matches('/'))?.strip_prefix('/')?;
     let first = rest.split('/').next().unwrap_or_default();
-    (!first.is_empty()).then(|| decode(first, false))
+    (!first.is_empty()).then(|| decode(first, false).into_owned())
 }
 
-fn decode(text: &str, plus_is_space: bool) -> String {
-    let text = if plus_is_space { text.replace('+', " ") } else { text.to_owned() };
-    percent_decode_str(&text).decode_utf8_lossy().into_owned()
+fn decode(text: &str, plus_is_space: bool) -> Cow<'_, str> {
+    if plus_is_space && text.contains('+') {
+        return Cow::Owned(percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned());
+    }
+    percent_decode_str(text).decode_utf8_lossy()
 }
 
 #[cfg(test)]

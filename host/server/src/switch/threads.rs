@@ -1,6 +1,6 @@
 //! The threads that wait for the network and for time.
 
-use super::relay::Relay;
+use super::relay::Watcher;
 use super::{SHARDS, Switch, SwitchError, lock};
 use bytes::Bytes;
 use plugboard_calls::shard::{CallRef, may_belong};
@@ -19,17 +19,17 @@ use std::time::Duration;
 const READERS: usize = 6;
 /// The pause after a socket error that is not about one datagram.
 const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(100);
-/// Precision of the timers of calls: what is due within it is done together.
+/// Precision of the timers of calls: what is due within it is done together. A turn at a socket that is lent waits for
+/// at most two.
 const TICK: Duration = Duration::from_millis(10);
 
 /// Starts them all, and lets peers connect.
 pub(super) fn start(switch: &Arc<Switch>) -> Result<(), SwitchError> {
     let mut threads = Vec::new();
     for listener in 0..switch.sockets.datagrams().len() {
-        let relay = Arc::new(Relay::new());
         for _ in 0..READERS {
-            let (switch, relay) = (switch.clone(), relay.clone());
-            let reader = Builder::new().name("sip-udp".to_owned()).spawn(move || read(&switch, listener, &relay));
+            let switch = switch.clone();
+            let reader = Builder::new().name("sip-udp".to_owned()).spawn(move || read(&switch, listener));
             threads.push(reader.map_err(SwitchError::Thread)?);
         }
     }
@@ -44,8 +44,8 @@ pub(super) fn start(switch: &Arc<Switch>) -> Result<(), SwitchError> {
 /// One of the readers of a socket. They take turns: whoever has the turn reads a datagram and gives it to its shard
 /// before the next one may read, so that messages take effect in the order in which they came. While the guest runs
 /// the turn is lent.
-fn read(switch: &Arc<Switch>, at: usize, relay: &Relay) {
-    let Some(listener) = switch.sockets.datagrams().get(at) else { return };
+fn read(switch: &Arc<Switch>, at: usize) {
+    let (Some(listener), Some(relay)) = (switch.sockets.datagrams().get(at), switch.relays.get(at)) else { return };
     let stopping = || switch.stopping.load(Ordering::Acquire);
     let mut buffer = vec![0; DATAGRAM_BYTES_MAX];
     while let Some(mut turn) = relay.wait(stopping) {
@@ -54,7 +54,7 @@ fn read(switch: &Arc<Switch>, at: usize, relay: &Relay) {
             if calls.is_empty() {
                 continue;
             }
-            let lent = turn.lend();
+            let lent = turn.lend(|| switch.alarm.wake());
             calls.into_iter().for_each(|call| switch.run(index, call));
             match lent.take_back() {
                 Some(again) => turn = again,
@@ -107,9 +107,12 @@ fn answer(switch: &Arc<Switch>, destination: Destination, bytes: Bytes) {
     }
 }
 
+/// Does what is due, and watches over the turns at the sockets. While messages come it looks every tick, since something
+/// is due nearly always then; otherwise it sleeps until something is.
 fn keep_time(switch: &Arc<Switch>) {
+    let mut watcher = Watcher::new(&switch.relays);
     while !switch.stopping.load(Ordering::Acquire) {
-        switch.alarm.sleep(|due| switch.clock.until(due));
+        watcher.rest(|| switch.alarm.sleep(|due| switch.clock.until(due)));
         for index in 0..SHARDS {
             let ((), ready) = switch.visit(index, |shard, now, out| shard.poll(now, out));
             for call in ready {
@@ -119,5 +122,6 @@ fn keep_time(switch: &Arc<Switch>) {
             }
         }
         std::thread::sleep(TICK);
+        watcher.look();
     }
 }

@@ -220,7 +220,7 @@ fn refer_headers(record: &Record) -> Vec<Header> {
 fn name_addr(party: &Party) -> String {
     let name: Option<String> = party.name.as_ref().map(|name| name.replace('\\', "\\\\").replace('"', "\\\""));
     match name.filter(|name| !name.chars().any(char::is_control)) {
-        Some(name) => format!("\"{name}\" <{}>", party.uri),
-        None => format!("<{}>", party.uri),
+        Some(name) => ["\"", &name, "\" <", &party.uri, ">"].concat(),
+        None => ["<", &party.uri, ">"].concat(),
     }
 }

@@ -65,7 +65,7 @@ impl Asked {
     /// The key of the call: who calls whom for whom, in canonical addresses.
     pub fn key(&self) -> CallKey {
         let [agent, calling, called] = [&self.agent, &self.calling, &self.called].map(|party| bare(&party.uri));
-        CallKey { value: format!("{agent}:{calling}:{called}") }
+        CallKey { value: [agent, calling, called].join(":") }
     }
 }
 
@@ -93,8 +93,8 @@ fn resolve(user: &str, what: &str, domain: &str, users: &(impl Directory + ?Size
     if !valid {
         return Err(bad(&format!("not valid {what}")));
     }
-    let name = percent::encode(name, percent::URI_USER);
-    Ok(Party { uri: format!("sip:{name}@{}", host.to_ascii_lowercase()), name: None })
+    let uri = ["sip:", &percent::encode(name, percent::URI_USER), "@", &host.to_ascii_lowercase()].concat();
+    Ok(Party { uri, name: None })
 }
 
 /// A host with an optional port (RFC 3261 §25.1: `hostport`), roughly: whatever it lets through is harmless in a URI.

@@ -33,7 +33,7 @@ impl Origin {
         let text = core::str::from_utf8(&description[start + 2..end]).ok()?;
         let mut fields = text.splitn(4, ' ');
         let (user, id, version, address) = (fields.next()?, fields.next()?, fields.next()?, fields.next()?);
-        Some(Self { session: format!("{user} {id}"), version: version.parse().ok()?, address: address.to_string() })
+        Some(Self { session: [user, " ", id].concat(), version: version.parse().ok()?, address: address.to_string() })
     }
 
     /// The description with its `o=` line replaced by this one, every other byte kept. As it was when it has none.

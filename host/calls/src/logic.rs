@@ -100,7 +100,7 @@ impl Breakdown {
 /// A tenant's users. Secrets come out only for the host's own digest answers.
 pub trait Directory: Send + Sync {
     /// A user by name, alias or address; the key by which the other methods know it.
-    fn find(&self, name: &str) -> Option<UserRecord>;
+    fn find(&self, name: &str) -> Option<Arc<UserRecord>>;
     /// What answers SIP challenges for this user, if anything does.
     fn credentials(&self, user: &str) -> Option<Credentials>;
 }

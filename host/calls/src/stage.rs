@@ -18,6 +18,7 @@ use crate::guest_settings::GuestSettings;
 use crate::limits::*;
 use crate::logic::{Breakdown, Directory, UserRecord};
 use plugboard_sip::time::Time;
+use smallvec::SmallVec;
 use std::cell::RefCell;
 use std::sync::Arc;
 
@@ -45,25 +46,28 @@ pub struct Setting {
     pub settings: Arc<GuestSettings>,
 }
 
+/// A list that has two elements at most as a rule, and takes no allocation then: each event begins with several.
+pub type Few<T> = SmallVec<[T; 2]>;
+
 /// The ids of a call that an effect may name at the moment, and the next free ones.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct View {
     /// The legs that are not over.
-    pub legs: Vec<LegView>,
+    pub legs: Few<LegView>,
     /// Requests received that still want a final response.
-    pub owed: Vec<TransactionId>,
+    pub owed: Few<TransactionId>,
     /// INVITEs of ours that got a 2xx which is not acknowledged yet.
-    pub unacknowledged: Vec<TransactionId>,
+    pub unacknowledged: Few<TransactionId>,
     /// INVITEs of ours inside a dialog without a final response.
-    pub cancellable: Vec<TransactionId>,
+    pub cancellable: Few<TransactionId>,
     /// Requests of ours whose challenge can be answered, with their leg.
-    pub challenged: Vec<(TransactionId, LegId)>,
+    pub challenged: Few<(TransactionId, LegId)>,
     /// HTTP exchanges without an answer.
-    pub exchanges: Vec<ExchangeId>,
+    pub exchanges: Few<ExchangeId>,
     /// INVITEs in progress inside a dialog, in either direction, with their leg: no other may be sent on it.
-    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Vec::is_empty"))]
-    pub inviting: Vec<(LegId, TransactionId)>,
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Few::is_empty"))]
+    pub inviting: Few<(LegId, TransactionId)>,
     /// Requests of ours without a final response, in number.
     pub pending: usize,
     /// Timers that run, in number.
@@ -313,13 +317,13 @@ impl Stage {
             return Err(Denial::NotPermitted);
         }
         self.setting.agent = Some(user.name.as_str().into());
-        self.effects.push(Effect::ActAs { user: user.name });
-        Ok(user.identity)
+        self.effects.push(Effect::ActAs { user: user.name.clone() });
+        Ok(user.identity.clone())
     }
 
     /// `auth.find-user`
     pub fn find_user(&self, name: &str) -> Option<Identity> {
-        self.find(name).map(|user| user.identity)
+        self.find(name).map(|user| user.identity.clone())
     }
 
     /// `settings.get`
@@ -406,7 +410,7 @@ impl Stage {
         Ok(Committed { effects: self.effects, state, next_leg, next_transaction })
     }
 
-    fn find(&self, name: &str) -> Option<UserRecord> {
+    fn find(&self, name: &str) -> Option<Arc<UserRecord>> {
         self.answers.borrow_mut().user(name, || self.setting.directory.find(name))
     }
 
@@ -453,7 +457,7 @@ impl Stage {
 }
 
 /// Removes an id that can be used once.
-fn take<T: PartialEq>(ids: &mut Vec<T>, id: T) -> Result<(), StageError> {
+fn take<T: PartialEq>(ids: &mut Few<T>, id: T) -> Result<(), StageError> {
     let at = ids.iter().position(|i| *i == id).ok_or(StageError::Unknown)?;
     ids.swap_remove(at);
     Ok(())

@@ -58,7 +58,13 @@ fn comes_back(version: &Version, seed: u64) {
 /// With a leg that messages can go out on, and the exchange of every HTTP event.
 fn stage() -> Stage {
     let legs = vec![LegView { id: LegId(1), dialog: true, released: false }];
-    let view = View { legs, exchanges: vec![EXCHANGE], next_leg: 2, next_transaction: 1, ..View::default() };
+    let view = View {
+        legs: legs.into(),
+        exchanges: [EXCHANGE].into_iter().collect(),
+        next_leg: 2,
+        next_transaction: 1,
+        ..View::default()
+    };
     support::stage_with(view)
 }
 

@@ -20,7 +20,7 @@ const CACHE_BYTES: usize = 64 * 1024 * 1024;
 
 /// What is known of a tenant from the events so far.
 pub(crate) struct World {
-    users: HashMap<String, Option<UserRecord>>,
+    users: HashMap<String, Option<Arc<UserRecord>>>,
     cache: Arc<MemoryCache>,
     /// The tenant itself, for what the event did not ask, where it can be asked.
     tenant: Option<Arc<Tenant>>,
@@ -133,7 +133,7 @@ fn setting(recorded: &Recorded, told: &Arc<Told>) -> Setting {
 /// Directory and cache as they answered at the time. What they were not asked then they answer from what is known
 /// otherwise, and take note when nothing is.
 struct Told {
-    users: HashMap<String, Option<UserRecord>>,
+    users: HashMap<String, Option<Arc<UserRecord>>>,
     values: HashMap<String, Option<Vec<u8>>>,
     cache: Arc<MemoryCache>,
     tenant: Option<Arc<Tenant>>,
@@ -160,13 +160,13 @@ impl Told {
 const UNKNOWN_MAX: usize = 16;
 
 impl Directory for Told {
-    fn find(&self, name: &str) -> Option<UserRecord> {
+    fn find(&self, name: &str) -> Option<Arc<UserRecord>> {
         match (self.users.get(name), &self.tenant) {
             (Some(found), _) => found.clone(),
             (None, Some(tenant)) => tenant.settings().directory.find(name),
             (None, None) => {
                 // A user is also known by the address under which another name led to it.
-                let known = |user: &&UserRecord| matches(&user.identity, name) || user.name == name;
+                let known = |user: &&Arc<UserRecord>| matches(&user.identity, name) || user.name == name;
                 let found = self.users.values().flatten().find(known).cloned();
                 if found.is_none() {
                     self.note(format!("who {name:?} is"));

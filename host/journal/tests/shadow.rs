@@ -67,7 +67,7 @@ impl Logic for Timers {
 struct Nobody;
 
 impl Directory for Nobody {
-    fn find(&self, _: &str) -> Option<UserRecord> {
+    fn find(&self, _: &str) -> Option<Arc<UserRecord>> {
         None
     }
 

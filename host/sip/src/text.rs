@@ -7,6 +7,7 @@ use std::ops::Deref;
 
 use bytes::Bytes;
 use bytestring::ByteString;
+use smallvec::SmallVec;
 
 /// Immutable UTF-8 text. Clones and parts share one buffer, usually the datagram it came in.
 #[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -127,11 +128,22 @@ impl fmt::Debug for Text {
     }
 }
 
-/// A value as it prints, in one allocation for what is usual; `to_string` would make several.
-pub fn printed(value: impl fmt::Display) -> String {
-    let mut text = String::with_capacity(USUAL_BYTES);
-    write!(text, "{value}").expect("writing to a String cannot fail");
-    text
+/// A value as it prints, in one allocation of its size; `to_string` would make several, and sharing what is larger than
+/// its text one more.
+pub fn printed(value: impl fmt::Display) -> Text {
+    let mut printed = Printed(SmallVec::new());
+    write!(printed, "{value}").expect("there is room for all");
+    Text::from_utf8(Bytes::copy_from_slice(&printed.0)).expect("it was written as text")
+}
+
+/// Text that is being printed.
+struct Printed(SmallVec<[u8; USUAL_BYTES]>);
+
+impl fmt::Write for Printed {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.0.extend_from_slice(text.as_bytes());
+        Ok(())
+    }
 }
 
 /// What most values fit into, in bytes.

@@ -89,7 +89,7 @@ struct Users {
 }
 
 impl Directory for Users {
-    fn find(&self, name: &str) -> Option<UserRecord> {
+    fn find(&self, name: &str) -> Option<Arc<UserRecord>> {
         let user = name.strip_prefix("sip:").unwrap_or(name);
         let user = user.split('@').next().unwrap_or(user);
         let known = user.strip_prefix('p').is_some_and(|number| number.parse::<u16>().is_ok_and(|n| n < PHONES));
@@ -98,7 +98,7 @@ impl Directory for Users {
             false => format!("sip:{user}@127.0.0.1:{}", port_of(user)),
         };
         let identity = Identity { address_of_record, display_name: None };
-        known.then(|| UserRecord { name: user.to_owned(), identity })
+        known.then(|| Arc::new(UserRecord { name: user.to_owned(), identity }))
     }
 
     fn credentials(&self, _: &str) -> Option<Credentials> {

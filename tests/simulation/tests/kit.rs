@@ -76,7 +76,7 @@ fn by_host(name: &str, value: &str) -> String {
     };
     let exchange = host::ExchangeId(1);
     let stage = Stage::new(Setting {
-        view: View { exchanges: vec![exchange], next_leg: 1, next_transaction: 1, ..View::default() },
+        view: View { exchanges: [exchange].into_iter().collect(), next_leg: 1, next_transaction: 1, ..View::default() },
         limits: Limits::default(),
         now: Time::from_millis(0),
         seed: 1,
@@ -108,9 +108,9 @@ fn by_host(name: &str, value: &str) -> String {
 struct Alice;
 
 impl Directory for Alice {
-    fn find(&self, name: &str) -> Option<UserRecord> {
+    fn find(&self, name: &str) -> Option<Arc<UserRecord>> {
         let identity = host::Identity { address_of_record: "sip:alice@example.com".to_owned(), display_name: None };
-        (name == "alice").then(|| UserRecord { name: "alice".to_owned(), identity })
+        (name == "alice").then(|| Arc::new(UserRecord { name: "alice".to_owned(), identity }))
     }
 
     fn credentials(&self, _: &str) -> Option<Credentials> {

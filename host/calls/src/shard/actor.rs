@@ -260,7 +260,7 @@ impl Actor {
         let mut view = View {
             legs: self.legs.iter().filter(|leg| leg.state != LegState::Over).map(leg_view).collect(),
             owed: self.owed.iter().map(|owed| owed.id).collect(),
-            exchanges: self.exchanges.clone(),
+            exchanges: self.exchanges.iter().copied().collect(),
             pending: self.sent.len(),
             timers: self.timers.len(),
             inviting: self.inviting().collect(),

@@ -172,9 +172,10 @@ impl Shard {
         leg.from = field(&invite.from, Some(&local_tag));
         leg.contact_user = contact_user(&invite.from);
         leg.local_tag = local_tag.clone();
-        if let Some(to) = &invite.to {
-            leg.to = field(to, None);
-        }
+        leg.to = match &invite.to {
+            Some(to) => field(to, None),
+            None => Value::from(["<", &*leg.target, ">"].concat()),
+        };
         leg.session.wanted = actor.tenant.settings().session_expires_seconds;
         let mut request = leg.opening(invite.headers, invite.body);
         request.headers.push(HeaderName::Supported, Value::from_static("replaces"));

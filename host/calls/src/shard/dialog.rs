@@ -138,7 +138,7 @@ pub(crate) fn refreshes_target(method: &Method) -> bool {
 fn contact(headers: &Headers) -> Option<Text> {
     let contact = NameAddr::parse(&headers.list(&HeaderName::Contact).next()?.to_text()?).ok()?;
     match contact.uri {
-        Uri::Sip(uri) => Some(Text::from(printed(uri))),
+        Uri::Sip(uri) => Some(printed(uri)),
         Uri::Other(_) => None,
     }
 }

@@ -3,7 +3,7 @@
 use plugboard_sip::host::Host;
 use plugboard_sip::locate::NextHop;
 use plugboard_sip::message::{HeaderName, Request};
-use plugboard_sip::text::printed;
+use plugboard_sip::text::{Text, printed};
 use plugboard_sip::transport::{Destination, Transport};
 use std::net::SocketAddr;
 
@@ -31,7 +31,7 @@ impl Face {
     ///
     /// RFC 5630 §3.1.3 would rather have no `transport=tls`; without it the way back would not be by TLS. For the same
     /// reason there is a `transport=wss`, which RFC 7118 knows in Via only.
-    pub fn contact(&self, user: Option<&str>, secure: bool) -> String {
+    pub fn contact(&self, user: Option<&str>, secure: bool) -> Text {
         let (scheme, transport) = match self.transport {
             Transport::Tls if secure => ("sips", ""),
             Transport::Tls => ("sip", ";transport=tls"),
@@ -147,7 +147,6 @@ pub(super) fn is_secure(request: &Request) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use plugboard_sip::text::Text;
     use plugboard_sip::uri::SipUri;
 
     fn hop(uri: &str) -> Option<NextHop> {

@@ -41,7 +41,7 @@ pub(super) struct Leg {
     pub local_tag: Text,
     /// The From field, with our tag.
     pub from: Value,
-    /// The To field of the INVITE, without a tag.
+    /// The To field of the INVITE, without a tag; what makes a leg sets it.
     pub to: Value,
     /// The user part of our Contact, when From has one.
     pub contact_user: Option<Text>,
@@ -172,7 +172,7 @@ impl Leg {
             state: LegState::Calling,
             call_id,
             from: Value::default(),
-            to: Value::from(format!("<{target}>")),
+            to: Value::default(),
             contact_user: None,
             local_tag: Text::EMPTY,
             local_cseq: 0,

@@ -32,6 +32,6 @@ impl Shard {
     pub(super) fn new_tag(&mut self) -> Text {
         let tag = printed(format_args!("{}{:016x}", mark(self.index), self.chance.next_u64()));
         debug_assert_eq!(tag.len(), OWN_TAG_BYTES);
-        Text::from(tag)
+        tag
     }
 }

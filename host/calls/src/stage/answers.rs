@@ -3,6 +3,7 @@
 
 use crate::limits::{ANSWERS_BYTES_MAX, ANSWERS_MAX};
 use crate::logic::UserRecord;
+use std::sync::Arc;
 
 /// The answers that one event got from outside, in the order in which it asked first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -25,7 +26,7 @@ pub struct UserAnswer {
     /// As the guest wrote it.
     pub name: String,
     /// Nobody, or this user.
-    pub found: Option<UserRecord>,
+    pub found: Option<Arc<UserRecord>>,
 }
 
 /// What the cache said.
@@ -40,7 +41,11 @@ pub struct ValueAnswer {
 }
 
 impl Answers {
-    pub(super) fn user(&mut self, name: &str, ask: impl FnOnce() -> Option<UserRecord>) -> Option<UserRecord> {
+    pub(super) fn user(
+        &mut self,
+        name: &str,
+        ask: impl FnOnce() -> Option<Arc<UserRecord>>,
+    ) -> Option<Arc<UserRecord>> {
         if let Some(known) = self.users.iter().find(|known| known.name == name) {
             return known.found.clone();
         }

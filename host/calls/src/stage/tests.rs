@@ -5,9 +5,9 @@ use crate::logic::{Credentials, UserRecord};
 struct Users;
 
 impl Directory for Users {
-    fn find(&self, name: &str) -> Option<UserRecord> {
+    fn find(&self, name: &str) -> Option<Arc<UserRecord>> {
         let identity = Identity { address_of_record: "sip:alice@example.com".into(), display_name: None };
-        matches!(name, "alice" | "201").then(|| UserRecord { name: "alice".into(), identity })
+        matches!(name, "alice" | "201").then(|| Arc::new(UserRecord { name: "alice".into(), identity }))
     }
 
     fn credentials(&self, _: &str) -> Option<Credentials> {
@@ -123,7 +123,8 @@ fn bodies_are_bounded_per_event() {
 
 #[test]
 fn a_request_gets_one_final_response() {
-    let view = View { owed: vec![TransactionId(4)], next_leg: 2, next_transaction: 5, ..View::default() };
+    let view =
+        View { owed: [TransactionId(4)].into_iter().collect(), next_leg: 2, next_transaction: 5, ..View::default() };
     let mut stage = stage(view, Principal::Network);
     let mut respond = |status| stage.respond(TransactionId(4), status, String::new(), vec![], vec![]);
     assert_eq!(respond(180), Ok(()));
@@ -138,7 +139,8 @@ fn a_leg_takes_requests_only_while_it_has_a_dialog() {
         LegView { id: LegId(2), dialog: true, released: false },
         LegView { id: LegId(3), dialog: false, released: false },
     ];
-    let mut stage = stage(View { legs, next_leg: 4, next_transaction: 1, ..View::default() }, Principal::Network);
+    let mut stage =
+        stage(View { legs: legs.into(), next_leg: 4, next_transaction: 1, ..View::default() }, Principal::Network);
     let mut request = |leg| stage.request(LegId(leg), "INFO".into(), vec![], vec![]);
     assert_eq!(request(2), Ok(TransactionId(1)));
     assert_eq!(request(3), Err(StageError::WrongState));
@@ -150,7 +152,8 @@ fn a_leg_takes_requests_only_while_it_has_a_dialog() {
 #[test]
 fn a_leg_can_be_released_any_number_of_times_and_only_when_it_was_there() {
     let legs = vec![LegView { id: LegId(2), dialog: true, released: false }];
-    let mut stage = stage(View { legs, next_leg: 3, next_transaction: 1, ..View::default() }, Principal::Network);
+    let mut stage =
+        stage(View { legs: legs.into(), next_leg: 3, next_transaction: 1, ..View::default() }, Principal::Network);
     for leg in [2, 2, 1] {
         assert_eq!(stage.release(LegId(leg), vec![]), Ok(()), "{leg}");
     }
@@ -163,7 +166,8 @@ fn a_leg_can_be_released_any_number_of_times_and_only_when_it_was_there() {
 #[test]
 fn the_methods_of_the_host_are_not_the_guests_to_send() {
     let legs = vec![LegView { id: LegId(1), dialog: true, released: false }];
-    let mut stage = stage(View { legs, next_leg: 2, next_transaction: 1, ..View::default() }, Principal::Network);
+    let mut stage =
+        stage(View { legs: legs.into(), next_leg: 2, next_transaction: 1, ..View::default() }, Principal::Network);
     for method in ["ACK", "BYE", "CANCEL"] {
         assert_eq!(stage.request(LegId(1), method.into(), vec![], vec![]), Err(StageError::Reserved(method.into())));
     }
@@ -193,7 +197,7 @@ fn the_cache_shows_what_this_event_wrote() {
 
 #[test]
 fn an_exchange_is_answered_once() {
-    let view = View { exchanges: vec![ExchangeId(9)], ..View::default() };
+    let view = View { exchanges: [ExchangeId(9)].into_iter().collect(), ..View::default() };
     let mut stage = stage(view, Principal::Trusted);
     let answer = || HttpResponse { status: 200, headers: vec![], body: vec![] };
     assert_eq!(stage.http_respond(ExchangeId(9), answer()), Ok(()));

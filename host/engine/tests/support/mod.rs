@@ -138,7 +138,12 @@ pub fn request(path: &str) -> HttpRequest {
 }
 
 pub fn stage() -> Stage {
-    stage_with(View { exchanges: vec![ExchangeId(1)], next_leg: 1, next_transaction: 1, ..View::default() })
+    stage_with(View {
+        exchanges: [ExchangeId(1)].into_iter().collect(),
+        next_leg: 1,
+        next_transaction: 1,
+        ..View::default()
+    })
 }
 
 /// A stage for an event that may refer to these.
@@ -162,10 +167,12 @@ pub fn stage_with(view: View) -> Stage {
 struct Alice;
 
 impl Directory for Alice {
-    fn find(&self, name: &str) -> Option<UserRecord> {
-        ["alice", "sip:alice@example.com"].contains(&name).then(|| UserRecord {
-            name: "alice".to_owned(),
-            identity: Identity { address_of_record: "sip:alice@example.com".to_owned(), display_name: None },
+    fn find(&self, name: &str) -> Option<Arc<UserRecord>> {
+        ["alice", "sip:alice@example.com"].contains(&name).then(|| {
+            Arc::new(UserRecord {
+                name: "alice".to_owned(),
+                identity: Identity { address_of_record: "sip:alice@example.com".to_owned(), display_name: None },
+            })
         })
     }
 

@@ -8,6 +8,7 @@ use plugboard_sip::digest::Secret;
 use plugboard_sip::text::Text;
 use plugboard_sip::uri::{SipUri, unescape};
 use std::collections::HashMap;
+use std::sync::Arc;
 
 /// A tenant's users: by name, by alias, and by address. The user part is compared as it is, the domain in any case
 /// (RFC 3261 §19.1.4).
@@ -18,7 +19,7 @@ pub struct Users {
 }
 
 struct User {
-    record: UserRecord,
+    record: Arc<UserRecord>,
     pin: Option<Pin>,
     credentials: Option<Credentials>,
 }
@@ -96,7 +97,7 @@ impl Users {
 }
 
 impl Directory for Users {
-    fn find(&self, name: &str) -> Option<UserRecord> {
+    fn find(&self, name: &str) -> Option<Arc<UserRecord>> {
         self.user(name).map(|user| user.record.clone())
     }
 
@@ -115,7 +116,7 @@ impl User {
             username: config.sip_user.clone().unwrap_or_else(|| config.name.clone()),
             secret: Secret::password(password.expose()),
         });
-        let record = UserRecord { name: config.name.clone(), identity };
+        let record = Arc::new(UserRecord { name: config.name.clone(), identity });
         Self { record, pin: config.pin.clone(), credentials }
     }
 }

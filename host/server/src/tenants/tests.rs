@@ -56,14 +56,14 @@ fn a_user_is_found_by_name_alias_and_address() {
     for name in
         ["alice", "201", "alice@one.example", "alice@ONE.example", "sip:alice@one.example", "SIP:201@one.example"]
     {
-        assert_eq!(users.find(name).map(|user| user.name), Some("alice".to_owned()), "{name}");
+        assert_eq!(users.find(name).map(|user| user.name.clone()), Some("alice".to_owned()), "{name}");
     }
     for name in
         ["Alice", "bob", "alice@two.example", "sip:Alice@one.example", "sip:alice@one.example:5070", "", "@one.example"]
     {
         assert_eq!(users.find(name), None, "{name}");
     }
-    let identity = users.find("201").expect("alice").identity;
+    let identity = users.find("201").expect("alice").identity.clone();
     assert_eq!(
         (identity.address_of_record.as_str(), identity.display_name.as_deref()),
         ("sip:alice@one.example", Some("Alice"))

@@ -153,7 +153,7 @@ fn invite(target: &str) -> Invite {
 struct Nobody;
 
 impl Directory for Nobody {
-    fn find(&self, _: &str) -> Option<UserRecord> {
+    fn find(&self, _: &str) -> Option<Arc<UserRecord>> {
         None
     }
 

@@ -2,7 +2,7 @@
 
 use sha2::{Digest, Sha256};
 
-use crate::text::printed;
+use crate::text::{Text, printed};
 use crate::via::BRANCH_COOKIE;
 
 /// Makes branches and reads them back.
@@ -36,7 +36,7 @@ impl Branches {
     }
 
     /// The branch of this number, with the proof that goes with it.
-    pub(super) fn make(&self, purpose: Purpose, number: u64, proof: u64) -> String {
+    pub(super) fn make(&self, purpose: Purpose, number: u64, proof: u64) -> Text {
         printed(format_args!("{}{}{number:x}.{proof:016x}", self.start, purpose.letter()))
     }
 

@@ -273,10 +273,10 @@ fn lines(message: &Bytes) -> impl Iterator<Item = &str> {
 struct Agent;
 
 impl Directory for Agent {
-    fn find(&self, name: &str) -> Option<UserRecord> {
+    fn find(&self, name: &str) -> Option<Arc<UserRecord>> {
         let known = [AGENT, AGENT_ADDRESS].contains(&name);
         let identity = Identity { address_of_record: format!("sip:{AGENT_ADDRESS}"), display_name: None };
-        known.then(|| UserRecord { name: AGENT.to_owned(), identity })
+        known.then(|| Arc::new(UserRecord { name: AGENT.to_owned(), identity }))
     }
 
     fn credentials(&self, _: &str) -> Option<Credentials> {

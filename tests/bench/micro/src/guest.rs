@@ -63,7 +63,7 @@ impl Guest {
             body: Vec::new(),
         });
         let legs = vec![plugboard_calls::stage::LegView { id: LegId(1), dialog: false, released: false }];
-        let view = View { legs, next_leg: 2, next_transaction: 2, pending: 1, ..View::default() };
+        let view = View { legs: legs.into(), next_leg: 2, next_transaction: 2, pending: 1, ..View::default() };
         self.handle(Some(&self.state), Principal::Network, &event, view);
     }
 
@@ -134,17 +134,17 @@ pub(crate) fn version() -> Arc<Version> {
 }
 
 fn view() -> View {
-    View { exchanges: vec![ExchangeId(1)], ..View::default() }
+    View { exchanges: [ExchangeId(1)].into_iter().collect(), ..View::default() }
 }
 
 /// Everyone is a user.
 struct Users;
 
 impl Directory for Users {
-    fn find(&self, name: &str) -> Option<UserRecord> {
+    fn find(&self, name: &str) -> Option<Arc<UserRecord>> {
         let name = name.trim_start_matches("sip:").split('@').next()?.to_owned();
         let identity = Identity { address_of_record: format!("sip:{name}@example.com"), display_name: None };
-        Some(UserRecord { name, identity })
+        Some(Arc::new(UserRecord { name, identity }))
     }
 
     fn credentials(&self, _: &str) -> Option<Credentials> {

@@ -78,9 +78,9 @@ fn scripted(script: Script, migrates: Migrated) -> Arc<dyn Logic> {
 pub struct Alice(pub &'static str);
 
 impl Directory for Alice {
-    fn find(&self, name: &str) -> Option<UserRecord> {
+    fn find(&self, name: &str) -> Option<Arc<UserRecord>> {
         let identity = Identity { address_of_record: "sip:alice@example.com".into(), display_name: None };
-        (name == "alice").then(|| UserRecord { name: name.into(), identity })
+        (name == "alice").then(|| Arc::new(UserRecord { name: name.into(), identity }))
     }
 
     fn credentials(&self, user: &str) -> Option<Credentials> {

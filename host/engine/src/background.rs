@@ -2,13 +2,13 @@
 //!
 //! The compiler's threads are of the scheduling class `SCHED_IDLE` (sched(7)): whoever else of this process wakes up runs
 //! at once, and a processor with such threads alone counts as free. Guests come by themselves and without end; their
-//! threads are as nice as can be, and let others by all the time ([`courtesy`]).
+//! threads are as nice as can be, and let others by all the time ([`Courtesy`]).
 //!
 //! Such a thread may be put off for long while it holds a lock. So these threads do nothing but that work, and whoever
 //! wants it waits for them on a thread of its own.
 
 use crate::allowance::processor_time;
-use crate::courtesy;
+use crate::courtesy::Courtesy;
 use rustix::process::nice;
 use std::cell::Cell;
 use std::panic::resume_unwind;
@@ -41,7 +41,7 @@ pub(crate) fn guest<T: Send>(work: impl FnOnce() -> T + Send) -> T {
     let done = std::thread::scope(|scope| {
         let work = &mut work;
         let measured = move || {
-            give_way();
+            let _courtesy = give_way();
             work.take().map(|work| (work(), processor_time()))
         };
         let guest = Builder::new().name("guest-aside".to_owned()).spawn_scoped(scope, measured);
@@ -66,12 +66,12 @@ pub(crate) fn step_back() {
 }
 
 /// From now on this thread is in nobody's way. Where that is refused, the same.
-fn give_way() {
+fn give_way() -> Option<Courtesy> {
     // The niceness is that of this thread alone, as Linux has it.
     if let Err(error) = nice(NICENESS) {
         tracing::debug!(%error, "a guest that takes long keeps its priority");
     }
-    courtesy::begin();
+    Courtesy::begin().inspect_err(|error| tracing::debug!(%error, "a guest that takes long lets nobody by")).ok()
 }
 
 #[cfg(test)]

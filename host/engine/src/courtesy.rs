@@ -6,44 +6,64 @@
 //! So a timer interrupts the guest's own thread, and the offer is made in the handler of its signal, as the runtime of
 //! Go does it: with SIGURG, which does nothing where nobody waits for it.
 
+use crate::allowance::processor_time;
 use nix::sys::signal::{SigEvent, SigevNotify, Signal};
 use nix::sys::timer::{Expiration, Timer, TimerSetTimeFlags};
 use nix::time::ClockId;
 use nix::unistd::gettid;
-use std::cell::RefCell;
+use std::cell::Cell;
 use std::sync::OnceLock;
 use std::thread::yield_now;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long others wait for a processor with such a guest at most.
 const PATIENCE: Duration = Duration::from_micros(100);
+/// Part of a processor that the thread has for itself: one in so many. When it had less, others want all there are, and
+/// it would have next to nothing.
+const KEPT: u32 = 20;
 
 thread_local! {
-    static TIMER: RefCell<Option<Timer>> = const { RefCell::new(None) };
+    static SHARE: Cell<Option<Share>> = const { Cell::new(None) };
 }
 
-/// From now on this thread lets others by, until [`end`]. Where that is refused it does not, and nothing worse.
-pub(crate) fn begin() {
-    TIMER.with_borrow_mut(|timer| {
-        if timer.is_none() {
-            *timer =
-                start().inspect_err(|error| tracing::debug!(%error, "a guest that takes long lets nobody by")).ok();
-        }
-    });
+/// As long as one of these lives, the thread that began it lets others by.
+pub(crate) struct Courtesy {
+    _timer: Timer,
 }
 
-/// The thread does something else now.
-pub(crate) fn end() {
-    TIMER.take();
+impl Courtesy {
+    /// For this thread.
+    ///
+    /// # Errors
+    /// When the system has no timer for it.
+    pub(crate) fn begin() -> nix::Result<Self> {
+        let signal = SigevNotify::SigevThreadId { signal: Signal::SIGURG, thread_id: gettid().as_raw(), si_value: 0 };
+        handle_signal()?;
+        SHARE.set(Some(Share { begun: Instant::now(), had_before: processor_time() }));
+        let mut timer = Timer::new(ClockId::CLOCK_MONOTONIC, SigEvent::new(signal))?;
+        timer.set(Expiration::Interval(PATIENCE.into()), TimerSetTimeFlags::empty())?;
+        Ok(Self { _timer: timer })
+    }
 }
 
-/// A timer of this thread.
-fn start() -> nix::Result<Timer> {
-    let signal = SigevNotify::SigevThreadId { signal: Signal::SIGURG, thread_id: gettid().as_raw(), si_value: 0 };
-    handle_signal()?;
-    let mut timer = Timer::new(ClockId::CLOCK_MONOTONIC, SigEvent::new(signal))?;
-    timer.set(Expiration::Interval(PATIENCE.into()), TimerSetTimeFlags::empty())?;
-    Ok(timer)
+/// What a thread had of a processor.
+#[derive(Clone, Copy)]
+struct Share {
+    begun: Instant,
+    had_before: Duration,
+}
+
+impl Share {
+    fn is_fair(self) -> bool {
+        processor_time().saturating_sub(self.had_before).saturating_mul(KEPT) >= self.begun.elapsed()
+    }
+}
+
+/// What the handler does on the thread that it interrupts.
+fn offer() {
+    if SHARE.get().is_some_and(Share::is_fair) {
+        yield_now();
+    }
 }
 
 /// Has the signal handled, once for the process.
@@ -54,9 +74,10 @@ fn handle_signal() -> nix::Result<()> {
 
 #[allow(unsafe_code)]
 fn register() -> nix::Result<()> {
-    // SAFETY: what a handler does must be safe wherever it interrupts its thread (signal-safety(7)). This one makes one
-    // system call, which takes no lock and leaves no trace but errno, which the registry puts back.
-    let handled = unsafe { signal_hook_registry::register(Signal::SIGURG as i32, yield_now) };
+    // SAFETY: what a handler does must be safe wherever it interrupts its thread (signal-safety(7)). This one reads a
+    // variable of the thread that needs no initialisation, and two clocks, and gives the processor away: it takes no
+    // lock, allocates nothing, cannot panic, and leaves no trace but errno, which the registry puts back.
+    let handled = unsafe { signal_hook_registry::register(Signal::SIGURG as i32, offer) };
     handled.map(drop).map_err(|error| error.raw_os_error().map_or(nix::Error::EINVAL, nix::Error::from_raw))
 }
 
@@ -73,15 +94,24 @@ mod tests {
     #[test]
     fn a_thread_is_interrupted_from_the_beginning_to_the_end_and_no_other_is() {
         assert!(sleeps_through(2));
-        begin();
+        let courtesy = Courtesy::begin().expect("a timer");
         assert!(!sleeps_through(900));
-        begin();
         assert!(!sleeps_through(900), "and again");
         std::thread::scope(|scope| {
             let other = scope.spawn(|| sleeps_through(2));
             assert!(other.join().expect("no panic"));
         });
-        end();
+        drop(courtesy);
         assert!(sleeps_through(2));
+    }
+
+    #[test]
+    fn a_thread_that_had_little_keeps_its_processor() {
+        let share = |ago| Share { begun: Instant::now() - ago, had_before: processor_time() };
+        assert!(!share(Duration::from_secs(1)).is_fair());
+        let busy = share(Duration::ZERO);
+        while processor_time() - busy.had_before < Duration::from_millis(10) {}
+        let fair_until = busy.begun + Duration::from_millis(10) * KEPT;
+        assert!(busy.is_fair() || Instant::now() > fair_until);
     }
 }

@@ -3,7 +3,6 @@
 use crate::allowance::Allowance;
 use crate::background;
 use crate::bindings::{CallController, CallControllerPre, Guest};
-use crate::courtesy;
 use crate::limits::{EngineLimits, Grant};
 use crate::visit::Visit;
 use crate::wasi::Moment;
@@ -30,12 +29,9 @@ impl Instance {
         store.limiter(|visit| &mut visit.growth);
         store.set_hostcall_fuel(limits.transfer_bytes);
         store.set_epoch_deadline(1);
-        store.epoch_deadline_callback(|mut visit| {
-            courtesy::begin(); // it has been running for an epoch: it takes long
-            match visit.data_mut().is_over() {
-                true => Err(Trap::Interrupt.into()),
-                false => Ok(UpdateDeadline::Continue(1)),
-            }
+        store.epoch_deadline_callback(|mut visit| match visit.data_mut().is_over() {
+            true => Err(Trap::Interrupt.into()),
+            false => Ok(UpdateDeadline::Continue(1)),
         });
         match component.instantiate(&mut store) {
             Ok(exports) => {

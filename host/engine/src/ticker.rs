@@ -1,7 +1,6 @@
 //! The clock of deadlines: one thread that advances the engine's epoch while a guest runs, and sleeps while none does,
 //! so that an idle host costs nothing.
 
-use crate::courtesy;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::thread::{self, Thread};
@@ -26,7 +25,7 @@ struct Shared {
     stop: AtomicBool,
 }
 
-/// As long as one of these lives, epochs pass. If the guest took long, the manners of its thread end with it.
+/// As long as one of these lives, epochs pass.
 pub(crate) struct Running<'a>(&'a Shared);
 
 impl Ticker {
@@ -60,7 +59,6 @@ impl Drop for Ticker {
 impl Drop for Running<'_> {
     fn drop(&mut self) {
         self.0.running.fetch_sub(1, SeqCst);
-        courtesy::end();
     }
 }
 

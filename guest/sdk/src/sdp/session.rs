@@ -51,13 +51,11 @@ impl Session {
     fn tell(&mut self, description: &[u8]) -> Vec<u8> {
         let Some(came) = Origin::of(description) else { return description.to_vec() };
         let digest = digest(description);
-        let Some(told) = self.told.take() else {
-            // The first one goes out as it is.
-            self.told = Some(Told { origin: came, digest });
-            return description.to_vec();
+        let origin = match self.told.take() {
+            None => came,
+            Some(told) if told.digest == digest => told.origin,
+            Some(told) => Origin { version: told.origin.version.saturating_add(1), ..told.origin },
         };
-        let version = told.origin.version.saturating_add(u64::from(told.digest != digest));
-        let origin = Origin { version, ..told.origin };
         let written = origin.write_into(description);
         self.told = Some(Told { origin, digest });
         written

@@ -62,12 +62,10 @@ impl<W: Write> Lines<W> {
     fn add(&self, line: &[u8], at_once: bool) {
         let mut waiting = lock(&self.waiting);
         waiting.lines.extend_from_slice(line);
-        let full = waiting.lines.len() > WAITING_BYTES_MAX;
-        let was_idle = std::mem::take(&mut waiting.idle);
-        drop(waiting);
-        if at_once || full {
+        if at_once || waiting.lines.len() > WAITING_BYTES_MAX {
+            drop(waiting);
             self.flush();
-        } else if was_idle {
+        } else if std::mem::take(&mut waiting.idle) {
             self.first.notify_one();
         }
     }
@@ -172,6 +170,11 @@ mod tests {
         };
         std::thread::spawn(move || theirs.write());
         for line in ["one\n", "two\n"] {
+            while !lock(&lines.waiting).idle {
+                std::thread::yield_now();
+            }
+            lines.add(b"a warning, while nothing waits\n", true);
+            assert_eq!(written.recv_timeout(LONG).as_deref(), Ok("a warning, while nothing waits\n"));
             lines.add(line.as_bytes(), false);
             assert_eq!(written.recv_timeout(LONG).as_deref(), Ok(line));
         }

@@ -236,7 +236,9 @@ mod tests {
         (0..QUIET_LOOKS).for_each(|_| watcher.look());
         assert!(rests(&watcher));
         let mut woken = false;
-        watcher.rest(|| drop(turn.lend(|| woken = true)));
+        watcher.rest(|| {
+            let _ = turn.lend(|| woken = true);
+        });
         assert!(woken);
         assert!(!rests(&watcher), "it has not looked at what came");
     }

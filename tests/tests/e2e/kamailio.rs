@@ -6,7 +6,7 @@ use plugboard_tests::server::Server;
 use plugboard_tests::status::{document, lines, summary};
 use plugboard_tests::wait::{SOON, until};
 
-use crate::soft_phone;
+use crate::{hears, soft_phone};
 
 const CALL: &str = "/callcontroller/alice/bob";
 
@@ -63,8 +63,8 @@ fn refer_call(name: &str, by: By, hash: Hash) {
     assert_eq!(xml, document(&seen), "byte for byte but for times and Call-IDs");
 
     until("bob to talk to alice", SOON, || (bob.calls() == 1 && alice.calls() == 1).then_some(()));
-    assert_eq!(alice.heard(), ["INVITE", "ACK", "REFER", "BYE"]);
-    until("the ACK of alice, who called bob herself", SOON, || (bob.heard() == ["INVITE", "ACK"]).then_some(()));
+    hears(&alice, &["INVITE", "ACK", "REFER", "BYE"]);
+    hears(&bob, &["INVITE", "ACK"]);
     assert_eq!(server.await_outcome(CALL), (202, "handed-over".to_owned()));
     server.await_end(CALL);
     alice.hang_up();

@@ -33,6 +33,7 @@ use std::time::Duration;
 
 use plugboard_server::demo::phone::{Phone, PhoneConfig};
 use plugboard_tests::place::Place;
+use plugboard_tests::wait::{SOON, until};
 
 /// A soft phone of this source tree that rings for this long, in milliseconds.
 fn soft_phone(place: &Place, proxy: SocketAddr, user: &str, password: &str, ring: u64) -> Phone {
@@ -45,6 +46,16 @@ fn soft_phone(place: &Place, proxy: SocketAddr, user: &str, password: &str, ring
         ring: Duration::from_millis(ring),
     };
     Phone::start(config).expect("loopback has a socket")
+}
+
+/// Waits for the requests that a soft phone has to hear, and asserts that it hears no others.
+fn hears(phone: &Phone, expected: &[&str]) {
+    let mut heard = phone.heard();
+    until(&format!("{expected:?} at {}'s phone", phone.user()), SOON, || {
+        heard.extend(phone.heard());
+        (heard.len() >= expected.len()).then_some(())
+    });
+    assert_eq!(heard, expected, "each request once, at {}'s phone", phone.user());
 }
 
 /// A scenario that no test plays would rot unseen.

@@ -6,9 +6,9 @@ use plugboard_tests::place::Place;
 use plugboard_tests::relay::{Relay, Weather};
 use plugboard_tests::server::{Domain, Server};
 use plugboard_tests::status::summary;
-use plugboard_tests::wait::{SOON, until};
+use plugboard_tests::wait::until;
 
-use crate::soft_phone;
+use crate::{hears, soft_phone};
 
 const CALL: &str = "/callcontroller/alice/bob";
 
@@ -23,12 +23,7 @@ fn call_in(weather: Weather, name: &str) -> (Vec<String>, f64) {
     until("alice and bob to talk", Duration::from_secs(20), || (bob.calls() == 1 && alice.calls() == 1).then_some(()));
     server.await_end(CALL);
     assert_eq!(server.await_outcome(CALL), (202, "handed-over".to_owned()));
-    let mut heard = alice.heard();
-    until("the BYE", SOON, || {
-        heard.extend(alice.heard());
-        (heard.last().map(String::as_str) == Some("BYE")).then_some(())
-    });
-    assert_eq!(heard, ["INVITE", "ACK", "REFER", "BYE"], "each request has one effect");
+    hears(&alice, &["INVITE", "ACK", "REFER", "BYE"]);
     let repeated = server.metric("plugboard_sip_retransmissions_sent_total");
     (summary(&server.lines(CALL)), repeated)
 }

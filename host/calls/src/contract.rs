@@ -59,6 +59,7 @@ pub struct Header {
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Address {
     /// Display name without quotes.
+    #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Option::is_none"))]
     pub display_name: Option<String>,
     /// A SIP URI.
     pub uri: String,
@@ -73,11 +74,13 @@ pub struct HttpRequest {
     /// Percent-encoded, without the query.
     pub path: String,
     /// Percent-encoded, without the question mark.
+    #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Option::is_none"))]
     pub query: Option<String>,
     /// Names in lower case.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Vec::is_empty"))]
     pub headers: Vec<Header>,
     /// At most the listener's body limit.
-    #[cfg_attr(feature = "serde", serde(with = "crate::readable"))]
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Vec::is_empty", with = "crate::readable"))]
     pub body: Vec<u8>,
 }
 
@@ -88,9 +91,10 @@ pub struct HttpResponse {
     /// 200 to 599.
     pub status: u16,
     /// Content-Length and connection fields are the host's.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Vec::is_empty"))]
     pub headers: Vec<Header>,
     /// The whole body.
-    #[cfg_attr(feature = "serde", serde(with = "crate::readable"))]
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Vec::is_empty", with = "crate::readable"))]
     pub body: Vec<u8>,
 }
 
@@ -153,16 +157,18 @@ pub enum Event {
         leg: LegId,
         transaction: TransactionId,
         method: String,
+        #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Vec::is_empty"))]
         headers: Vec<Header>,
-        #[cfg_attr(feature = "serde", serde(with = "crate::readable"))]
+        #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Vec::is_empty", with = "crate::readable"))]
         body: Vec<u8>,
     },
     Response(IncomingResponse),
     Ack {
         leg: LegId,
         transaction: TransactionId,
+        #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Vec::is_empty"))]
         headers: Vec<Header>,
-        #[cfg_attr(feature = "serde", serde(with = "crate::readable"))]
+        #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Vec::is_empty", with = "crate::readable"))]
         body: Vec<u8>,
     },
     Cancel {
@@ -174,8 +180,9 @@ pub enum Event {
         replaced: LegId,
         transaction: TransactionId,
         from: Address,
+        #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Vec::is_empty"))]
         headers: Vec<Header>,
-        #[cfg_attr(feature = "serde", serde(with = "crate::readable"))]
+        #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Vec::is_empty", with = "crate::readable"))]
         body: Vec<u8>,
     },
     Failure {
@@ -215,10 +222,13 @@ pub struct IncomingResponse {
     pub method: String,
     pub status: u16,
     pub reason: String,
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Vec::is_empty"))]
     pub contacts: Vec<String>,
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "std::ops::Not::not"))]
     pub answerable: bool,
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Vec::is_empty"))]
     pub headers: Vec<Header>,
-    #[cfg_attr(feature = "serde", serde(with = "crate::readable"))]
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Vec::is_empty", with = "crate::readable"))]
     pub body: Vec<u8>,
 }
 
@@ -277,10 +287,12 @@ pub enum StageError {
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Invite {
     pub target: String,
+    #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Option::is_none"))]
     pub to: Option<Address>,
     pub from: Address,
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Vec::is_empty"))]
     pub headers: Vec<Header>,
-    #[cfg_attr(feature = "serde", serde(with = "crate::readable"))]
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Vec::is_empty", with = "crate::readable"))]
     pub body: Vec<u8>,
 }
 
@@ -300,6 +312,7 @@ pub struct Identity {
     /// `sip:user@domain`
     pub address_of_record: String,
     /// Display name without quotes.
+    #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Option::is_none"))]
     pub display_name: Option<String>,
 }
 

@@ -17,14 +17,16 @@ pub enum Effect {
         leg: LegId,
         transaction: TransactionId,
         method: String,
+        #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Vec::is_empty"))]
         headers: Vec<Header>,
-        #[cfg_attr(feature = "serde", serde(with = "crate::readable"))]
+        #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Vec::is_empty", with = "crate::readable"))]
         body: Vec<u8>,
     },
     Ack {
         invite: TransactionId,
+        #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Vec::is_empty"))]
         headers: Vec<Header>,
-        #[cfg_attr(feature = "serde", serde(with = "crate::readable"))]
+        #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Vec::is_empty", with = "crate::readable"))]
         body: Vec<u8>,
     },
     AnswerChallenge {
@@ -38,14 +40,16 @@ pub enum Effect {
         transaction: TransactionId,
         status: u16,
         reason: String,
+        #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Vec::is_empty"))]
         headers: Vec<Header>,
-        #[cfg_attr(feature = "serde", serde(with = "crate::readable"))]
+        #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Vec::is_empty", with = "crate::readable"))]
         body: Vec<u8>,
     },
     /// The id is for the BYE, should one be due.
     Release {
         leg: LegId,
         transaction: TransactionId,
+        #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Vec::is_empty"))]
         headers: Vec<Header>,
     },
     SetTimer {
@@ -60,7 +64,7 @@ pub enum Effect {
     },
     CachePut {
         key: String,
-        #[cfg_attr(feature = "serde", serde(with = "crate::readable"))]
+        #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Vec::is_empty", with = "crate::readable"))]
         value: Vec<u8>,
         ttl_seconds: u32,
     },

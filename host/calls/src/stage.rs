@@ -51,22 +51,28 @@ pub type Few<T> = SmallVec<[T; 2]>;
 
 /// The ids of a call that an effect may name at the moment, and the next free ones.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default))]
 pub struct View {
     /// The legs that are not over.
+    #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Few::is_empty"))]
     pub legs: Few<LegView>,
     /// Requests received that still want a final response.
+    #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Few::is_empty"))]
     pub owed: Few<TransactionId>,
     /// INVITEs of ours that got a 2xx which is not acknowledged yet.
+    #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Few::is_empty"))]
     pub unacknowledged: Few<TransactionId>,
     /// INVITEs of ours inside a dialog without a final response.
+    #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Few::is_empty"))]
     pub cancellable: Few<TransactionId>,
     /// Requests of ours whose challenge can be answered, with their leg.
+    #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Few::is_empty"))]
     pub challenged: Few<(TransactionId, LegId)>,
     /// HTTP exchanges without an answer.
+    #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Few::is_empty"))]
     pub exchanges: Few<ExchangeId>,
     /// INVITEs in progress inside a dialog, in either direction, with their leg: no other may be sent on it.
-    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Few::is_empty"))]
+    #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Few::is_empty"))]
     pub inviting: Few<(LegId, TransactionId)>,
     /// Requests of ours without a final response, in number.
     pub pending: usize,

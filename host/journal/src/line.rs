@@ -8,7 +8,8 @@
 //! jq -c 'select(.line == "event") | [.key, .event, .outcome.committed.effects]' plugboard-data/journal/example.com/*
 //! ```
 //!
-//! A body or cached value that is no UTF-8 is written as `{"base64": "..."}`.
+//! A body or cached value that is no UTF-8 is written as `{"base64": "..."}`. What is empty, false or none in an event or
+//! effect is left out.
 
 use plugboard_calls::contract::{EndingReason, Event, Principal};
 use plugboard_calls::effect::Effect;
@@ -21,8 +22,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use std::fmt;
 
-/// The version of this format.
-pub const FORMAT: u32 = 1;
+/// The version of this format. Lines of 1 say what is empty, too, and are read like those of 2.
+pub const FORMAT: u32 = 2;
 
 /// One line.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -82,6 +83,7 @@ pub struct EventLine {
     /// What the event could refer to.
     pub view: View,
     /// What the guest was told from outside the event.
+    #[serde(default, skip_serializing_if = "Answers::is_empty")]
     pub answers: Answers,
     /// What happened.
     pub event: Event,
@@ -108,6 +110,7 @@ pub(crate) struct Head<'a> {
     pub agent: Option<&'a str>,
     pub call_id_host: &'a str,
     pub view: &'a View,
+    #[serde(skip_serializing_if = "Answers::is_empty")]
     pub answers: &'a Answers,
     pub event: &'a Event,
 }

@@ -82,7 +82,7 @@ pub fn events(path: &Path) -> Result<Vec<Recorded>, ReadError> {
     for (n, line) in text[..whole].split(|byte| *byte == b'\n').enumerate().filter(|(_, line)| !line.is_empty()) {
         let wrong = |why: String| ReadError::Line { path: path.to_owned(), line: n + 1, why };
         match serde_json::from_slice(line).map_err(|error| wrong(error.to_string()))? {
-            Line::Opening(opening) if opening.format == FORMAT => {
+            Line::Opening(opening) if (1..=FORMAT).contains(&opening.format) => {
                 opened.insert(opening.version, (Arc::new(opening.limits), Arc::new(opening.settings)));
             }
             Line::Opening(opening) => {

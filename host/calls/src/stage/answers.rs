@@ -16,6 +16,7 @@ pub struct Answers {
     #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Vec::is_empty"))]
     pub values: Vec<ValueAnswer>,
     /// The event asked for more than is kept.
+    #[cfg_attr(feature = "serde", serde(skip_serializing_if = "std::ops::Not::not"))]
     pub cut: bool,
 }
 
@@ -41,6 +42,11 @@ pub struct ValueAnswer {
 }
 
 impl Answers {
+    /// Nothing was asked.
+    pub fn is_empty(&self) -> bool {
+        self.users.is_empty() && self.values.is_empty() && !self.cut
+    }
+
     pub(super) fn user(
         &mut self,
         name: &str,

@@ -77,7 +77,16 @@ def main():
     else:
         peer_name = "none"
     results = []
+    try:
+        measure(options, plugboard, peer, peer_modes, out, results)
+    finally:
+        if results:  # what there is, also of a bench that was interrupted
+            report(results, peer_name, out)
+    return 1 if any(run.get("failed") or run.get("http_errors") for run in results) else 0
 
+
+def measure(options, plugboard, peer, peer_modes, out, results):
+    """Every run that was asked for, one after the other; each is in `results` as soon as it is over."""
     for repetition in range(options.repeat):
         say(f"repetition {repetition + 1} of {options.repeat}")
         for rate in options.rates:
@@ -108,9 +117,6 @@ def main():
     if options.highest:
         for start, mode in [(peer, mode) for mode in peer_modes] + [(plugboard, mode) for mode in options.modes]:
             results.append(runs.highest_rate(start, mode, out, say=say))
-
-    report(results, peer_name, out)
-    return 1 if any(run.get("failed") or run.get("http_errors") for run in results) else 0
 
 
 def report(results, peer_name, out):

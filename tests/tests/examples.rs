@@ -28,8 +28,8 @@ fn python_controller_places_a_call() {
     let place = Place::new("python");
     let component = python();
     let component = component.to_str().expect("UTF-8");
-    let phone = place.phone("refer_answered").start();
-    let allowed = Domain::example().proxy(phone.address()).set("wasi", "true");
+    let address = place.port();
+    let allowed = Domain::example().proxy(address).set("wasi", "true");
     let server = Server::start(&place, &[allowed, Domain::new("other.test")]);
 
     for arguments in [&["check", component][..], &["deploy", component, "--domain", "other.test"]] {
@@ -41,6 +41,8 @@ fn python_controller_places_a_call() {
 
     let deployed = server.plugboard(&["deploy", component, "--domain", "example.test"]).succeeded();
     assert!(deployed.contains("python-example 1.0.0"), "{deployed}");
+    // Not before: 18 MB take their time to compile, and the phone waits for its call for so long only.
+    let phone = place.phone("refer_answered").at(address).start();
     server.place_call(CALL);
     phone.finish();
     let expected = serde_json::json!([

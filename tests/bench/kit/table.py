@@ -53,6 +53,8 @@ def rates(results, peer):
 
 
 def print_rates(summaries):
+    if not summaries:
+        return
     head = ["server, flow", "calls/s", "asked", "completed", "failed", "CPU ms/call", "ratio", "per message",
             "HTTP p50", "p99", "INVITE p50", "p99", "set-up p50", "p99 ms"]
     print_table(head, [[

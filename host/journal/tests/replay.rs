@@ -12,6 +12,7 @@ use plugboard_journal::line::{Line, Outcome, State};
 use plugboard_journal::read::{self, Recorded};
 use plugboard_journal::{Kind, Options};
 use plugboard_simulation::native::Native;
+use serde_json::{Value, json};
 use std::sync::Arc;
 use support::{BYTE_FOR_BYTE, recorded, recorded_as, replay};
 
@@ -228,6 +229,41 @@ fn a_line_cut_off_by_a_crash_is_left_out_and_any_other_that_is_wrong_named() {
     let wrong = read::events(&file).expect_err("a line of no kind").to_string();
     assert!(wrong.contains(".jsonl:2: "), "{wrong}");
     assert!(read::files(tempfile::tempdir().expect("a folder").path()).is_err());
+}
+
+/// Format 1 said what is empty, too.
+#[test]
+fn journals_of_format_1_are_read_and_those_of_a_later_one_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    recorded(folder.path(), 0..4);
+    let file = read::files(folder.path()).expect("a journal").remove(0);
+    let lines = || read::events(&file).expect("readable").into_iter().map(|recorded| recorded.line).collect::<Vec<_>>();
+    let text = std::fs::read_to_string(&file).expect("text");
+    let events = lines();
+    let older = |line: &str| {
+        let mut line: Value = serde_json::from_str(line).expect("a line");
+        let said = [
+            ("/event/response", json!({"contacts": [], "answerable": false, "headers": [], "body": ""})),
+            ("/view", json!({"legs": [], "owed": [], "unacknowledged": [], "exchanges": [], "challenged": []})),
+        ];
+        for (at, said) in said {
+            let Some(Value::Object(members)) = line.pointer_mut(at) else { continue };
+            let Value::Object(mut all) = said else { continue };
+            all.append(members);
+            *members = all;
+        }
+        if let Some(format) = line.get_mut("format") {
+            *format = 1.into();
+        }
+        format!("{line}\n")
+    };
+    let longer: String = text.lines().map(older).collect();
+    assert!(longer.contains("\"answerable\":false") && !text.contains("\"answerable\":false"));
+    std::fs::write(&file, longer).expect("written");
+    assert_eq!(lines(), events);
+    std::fs::write(&file, text.replacen("\"format\":2", "\"format\":3", 1)).expect("written");
+    let refused = read::events(&file).expect_err("a format of the future").to_string();
+    assert!(refused.contains(".jsonl:1: ") && refused.contains("format 3"), "{refused}");
 }
 
 #[test]

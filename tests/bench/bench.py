@@ -87,16 +87,16 @@ def main():
 
 def measure(options, plugboard, peer, peer_modes, out, results):
     """Every run that was asked for, one after the other; each is in `results` as soon as it is over."""
+    plan = [(peer, mode) for mode in peer_modes] + [(plugboard, mode) for mode in options.modes]
     for repetition in range(options.repeat):
         say(f"repetition {repetition + 1} of {options.repeat}")
         for rate in options.rates:
-            plan = [(peer, mode) for mode in peer_modes] + [(plugboard, mode) for mode in options.modes]
             # Whoever comes first changes: a machine that gets slower or faster must not favour one.
             for start, mode in plan if repetition % 2 == 0 else reversed(plan):
                 run = told(runs.at_rate(start, mode, rate, options.seconds, out))
                 results.append(run | {"repetition": repetition})
     if options.long:
-        for start, mode in [(peer, mode) for mode in peer_modes] + [(plugboard, mode) for mode in options.modes]:
+        for start, mode in plan:
             results.append(runs.beside_none(start, mode, out))
     for calls in options.held:
         # Kamailio's flow holds no answered call, so its calls are held while they ring.
@@ -115,7 +115,7 @@ def measure(options, plugboard, peer, peer_modes, out, results):
         say("  deployments and starts")
         results.append(versions.measured(plugboard, options.controller or CONTROLLER, out))
     if options.highest:
-        for start, mode in [(peer, mode) for mode in peer_modes] + [(plugboard, mode) for mode in options.modes]:
+        for start, mode in plan:
             results.append(runs.highest_rate(start, mode, out, say=say))
 
 

@@ -50,7 +50,7 @@ fn soft_phone(place: &Place, proxy: SocketAddr, user: &str, password: &str, ring
 
 /// Waits for the requests that a soft phone has to hear, and asserts that it hears no others.
 fn hears(phone: &Phone, expected: &[&str]) {
-    let mut heard = phone.heard();
+    let mut heard = Vec::new();
     until(&format!("{expected:?} at {}'s phone", phone.user()), SOON, || {
         heard.extend(phone.heard());
         (heard.len() >= expected.len()).then_some(())

@@ -9,8 +9,11 @@ use std::time::Duration;
 /// Length of an epoch: how often a running guest is asked whether its [`Allowance`](crate::allowance::Allowance) is
 /// used up.
 const TICK: Duration = Duration::from_millis(5);
-/// Ticks without a guest after which the thread goes to sleep; waking it costs a system call.
-const IDLE_TICKS: u32 = 40;
+/// How often the thread looks for a running guest as long as it finds none: nearly all events are over in a fraction of
+/// that, and a look costs as much as one of them when there are few calls. A guest's first epoch is that late at most.
+const LOOK: Duration = Duration::from_millis(20);
+/// Looks in vain after which the thread goes to sleep; waking it costs a system call.
+const IDLE_LOOKS: u32 = 10;
 
 /// A running ticker; its thread ends when it is dropped.
 pub(crate) struct Ticker {
@@ -64,12 +67,15 @@ impl Drop for Running<'_> {
 
 impl Shared {
     fn tick_until_stopped(&self, engine: &wasmtime::Engine) {
-        let mut idle_ticks = 0;
+        let mut idle_looks = 0;
         while !self.stop.load(SeqCst) {
             if self.running.load(SeqCst) > 0 {
-                idle_ticks = 0;
-            } else if idle_ticks < IDLE_TICKS {
-                idle_ticks += 1;
+                idle_looks = 0;
+                engine.increment_epoch();
+                thread::sleep(TICK);
+            } else if idle_looks < IDLE_LOOKS {
+                idle_looks += 1;
+                thread::sleep(LOOK);
             } else {
                 // A guest that enters now sees `parked`, or is seen here: both sides write before they read.
                 self.parked.store(true, SeqCst);
@@ -77,10 +83,9 @@ impl Shared {
                     thread::park();
                 }
                 self.parked.store(false, SeqCst);
-                idle_ticks = 0;
+                idle_looks = 0;
+                thread::sleep(LOOK);
             }
-            thread::sleep(TICK);
-            engine.increment_epoch();
         }
     }
 }

@@ -86,7 +86,7 @@ pub fn events(path: &Path) -> Result<Vec<Recorded>, ReadError> {
                 opened.insert(opening.version, (Arc::new(opening.limits), Arc::new(opening.settings)));
             }
             Line::Opening(opening) => {
-                return Err(wrong(format!("format {}, and this program knows {FORMAT}", opening.format)));
+                return Err(wrong(format!("format {}, and this program knows 1 to {FORMAT}", opening.format)));
             }
             Line::Event(line) => {
                 let holds = opened.get(&Some(line.version.clone())).or_else(|| opened.get(&None));

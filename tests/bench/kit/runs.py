@@ -15,6 +15,11 @@ WARM_CALLS = 200
 DRAIN_S = 6
 # Seconds to wait for calls that do not end.
 GIVE_UP_S = 12
+# Seconds after which nothing happens any more but what calls that are held want: until then their transactions are
+# remembered, and forgotten (32 s; RFC 3261, timers D, H and J).
+QUIET_S = 34
+# Seconds over which the CPU of held calls is taken.
+REST_S = 8
 
 
 def drive(server, mode, folder, rate, count, first, ports=PORTS):
@@ -118,23 +123,24 @@ def held(start, mode, calls, out, rate=400, with_others=False):
     """Brings calls up and keeps them up: memory for each, and the CPU that they take while nothing happens; with others
     beside them, then, if asked. Yields a result for each."""
     folder = tempfile.mkdtemp(prefix=f"{mode}-held-", dir=out)
-    rest_s = 12
+    rings = mode == "refer_bye"  # it never holds an answered call, and no phone rings for long
+    quiet_s = 0 if rings else QUIET_S
     up_s = calls / rate
-    hold_ms = round(1000 * (up_s + rest_s + 3 + (BESIDE_S if with_others else 0)))
+    hold_ms = round(1000 * (up_s + 3 + quiet_s + REST_S + 4 + (BESIDE_S if with_others else 0)))
     server = start(folder)
     phones = None
     try:
         warm_up(server, mode, folder)
         time.sleep(6)
         fresh = proc.pss_kib(server.pid)
-        rings = mode == "refer_bye"  # it never holds an answered call
         phones = Phones(mode, server.scenario(mode), folder, calls, ring_ms=hold_ms if rings else 0, hold_ms=hold_ms)
         driver = drive(server, mode, folder, rate, calls, WARM_CALLS + 1)
         time.sleep(3)  # what belongs to the set-up is over
         full = proc.pss_kib(server.pid)
         up = min(leg["up"] for leg in phones.counts())
+        time.sleep(quiet_s)
         before = proc.cpu(server.pid)
-        time.sleep(rest_s - 4)
+        time.sleep(REST_S)
         after = proc.cpu(server.pid)
         if with_others:
             yield beside(server, mode, calls, folder)

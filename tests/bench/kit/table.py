@@ -60,7 +60,8 @@ def print_rates(summaries):
     print_table(head, [[
         f"{s['server']}, {MODES[s['mode']][2]}", str(s["rate"]), str(s["asked"]), str(s["completed"]),
         str(s["failed"]), show(s["cpu_ms_per_call"], 3), show(s["ratio_per_call"]), show(s["ratio_per_message"]),
-        show(s["http_p50"]), show(s["http_p99"]), show(s["invite_p50"]), show(s["invite_p99"]), show(s["setup_p50"]), show(s["setup_p99"]),
+        show(s["http_p50"]), show(s["http_p99"]), show(s["invite_p50"]), show(s["invite_p99"]), show(s["setup_p50"]),
+        show(s["setup_p99"]),
     ] for s in summaries])
 
 

@@ -101,8 +101,9 @@ udp = "{HOST}:{SIP_PORT}"
     def request(mode, ports=PORTS):
         """What the driver asks: its options, for a call in this mode."""
         method = "INVITE" if mode == "invite" else "REFER"
+        # In calls that are held the called phone of a REFER rings all the time.
         url = (f"https://{HOST}:{HTTP_PORT}/callcontroller/u{{n}}%40{HOST}%3A{ports['a']}/v{{n}}%40{HOST}%3A"
-               f"{ports['b']}?agent=u{{m}}&sipMethod={method}")
+               f"{ports['b']}?agent=u{{m}}&sipMethod={method}&timeout=600")
         return ["--url", url, "--user", "u{m}:pw{m}", "--modulo", str(USERS)]
 
 

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Builds the program as it is shipped, in target/trained/plugboard: a first build counts what calls make it run, and the
-# compiler is told of that for the second (profile-guided optimisation, https://doc.rust-lang.org/rustc/profile-guided-optimization.html).
+# compiler is told of that for the second (profile-guided optimisation,
+# https://doc.rust-lang.org/rustc/profile-guided-optimization.html).
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -13,8 +14,8 @@ main() {
     say "1 of 3: building a program that counts what it runs"
     compile "-Cprofile-generate=$work/counts"
     say "2 of 3: placing calls for it to count"
-    rm -rf "$work/counts"
-    python3 tests/bench/train.py "$built" --out "$work"
+    rm -rf "$work/counts" "$work/calls"
+    python3 tests/bench/train.py "$built" --out "$work/calls"
     "$merger" merge -o "$work/counts.profdata" "$work/counts"
     say "3 of 3: building the program"
     compile "-Cprofile-use=$work/counts.profdata"

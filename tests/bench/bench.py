@@ -64,8 +64,7 @@ def told(run):
 def main():
     options = arguments()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(130))  # so that what was started is stopped
-    out = os.path.join(options.out, time.strftime("%Y%m%d-%H%M%S"))
-    os.makedirs(out)
+    out = runs.folder_of_runs(options.out)
     plugboard = lambda folder: Plugboard(folder, options.binary, controller=options.controller)
     peer, peer_modes = None, []
     if options.peer == "kamailio":

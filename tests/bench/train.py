@@ -4,8 +4,6 @@
 The counts are written when the program ends.
 """
 import argparse
-import os
-import time
 
 from kit import runs
 from kit.phones import MODES
@@ -20,8 +18,7 @@ def main():
     parser.add_argument("binary", help="the program to place calls with")
     parser.add_argument("--out", required=True, help="where logs go")
     options = parser.parse_args()
-    out = os.path.join(options.out, time.strftime("calls-%Y%m%d-%H%M%S"))
-    os.makedirs(out)
+    out = runs.folder_of_runs(options.out)
     for mode in MODES:
         run = runs.at_rate(lambda folder: Plugboard(folder, options.binary), mode, RATE, SECONDS, out)
         print(f"  {mode}: {run['completed']} of {run['asked']} calls", flush=True)

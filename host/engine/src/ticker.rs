@@ -69,24 +69,29 @@ impl Shared {
     fn tick_until_stopped(&self, engine: &wasmtime::Engine) {
         let mut idle_looks = 0;
         while !self.stop.load(SeqCst) {
-            if self.running.load(SeqCst) > 0 {
+            let pause = if self.running.load(SeqCst) > 0 {
                 idle_looks = 0;
                 engine.increment_epoch();
-                thread::sleep(TICK);
-            } else if idle_looks < IDLE_LOOKS {
-                idle_looks += 1;
-                thread::sleep(LOOK);
+                TICK
             } else {
-                // A guest that enters now sees `parked`, or is seen here: both sides write before they read.
-                self.parked.store(true, SeqCst);
-                while self.running.load(SeqCst) == 0 && !self.stop.load(SeqCst) {
-                    thread::park();
+                idle_looks += 1;
+                if idle_looks > IDLE_LOOKS {
+                    self.rest();
+                    idle_looks = 0;
                 }
-                self.parked.store(false, SeqCst);
-                idle_looks = 0;
-                thread::sleep(LOOK);
-            }
+                LOOK
+            };
+            thread::sleep(pause);
         }
+    }
+
+    /// Sleeps until a guest enters. It sees `parked`, or is seen here: both sides write before they read.
+    fn rest(&self) {
+        self.parked.store(true, SeqCst);
+        while self.running.load(SeqCst) == 0 && !self.stop.load(SeqCst) {
+            thread::park();
+        }
+        self.parked.store(false, SeqCst);
     }
 }
 

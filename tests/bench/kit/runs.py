@@ -18,8 +18,19 @@ GIVE_UP_S = 12
 # Seconds after which nothing happens any more but what calls that are held want: until then their transactions are
 # remembered, and forgotten (32 s; RFC 3261, timers D, H and J).
 QUIET_S = 34
+# Seconds after the last call came up until memory is taken: every answer is in by then.
+SETTLE_S = 3
 # Seconds over which the CPU of held calls is taken.
 REST_S = 8
+# Seconds that calls are held beyond all that is measured of them.
+SPARE_S = 4
+
+
+def folder_of_runs(parent):
+    """A new folder for the logs and results of runs, named after the time."""
+    folder = os.path.join(parent, time.strftime("%Y%m%d-%H%M%S"))
+    os.makedirs(folder)
+    return folder
 
 
 def drive(server, mode, folder, rate, count, first, ports=PORTS):
@@ -67,6 +78,8 @@ def at_rate(start, mode, rate, seconds, out, hold_ms=1000, drain_s=DRAIN_S, asid
         if phones:
             phones.stop()
         server.stop()
+    if done == count:
+        server.forget()
     used = {key: after[key] - before[key] for key in before}
     cpu_ms = used["user_ms"] + used["system_ms"]
     return {
@@ -126,7 +139,7 @@ def held(start, mode, calls, out, rate=400, with_others=False):
     rings = mode == "refer_bye"  # it never holds an answered call, and no phone rings for long
     quiet_s = 0 if rings else QUIET_S
     up_s = calls / rate
-    hold_ms = round(1000 * (up_s + 3 + quiet_s + REST_S + 4 + (BESIDE_S if with_others else 0)))
+    hold_ms = round(1000 * (up_s + SETTLE_S + quiet_s + REST_S + SPARE_S + (BESIDE_S if with_others else 0)))
     server = start(folder)
     phones = None
     try:
@@ -135,7 +148,7 @@ def held(start, mode, calls, out, rate=400, with_others=False):
         fresh = proc.pss_kib(server.pid)
         phones = Phones(mode, server.scenario(mode), folder, calls, ring_ms=hold_ms if rings else 0, hold_ms=hold_ms)
         driver = drive(server, mode, folder, rate, calls, WARM_CALLS + 1)
-        time.sleep(3)  # what belongs to the set-up is over
+        time.sleep(SETTLE_S)
         full = proc.pss_kib(server.pid)
         up = min(leg["up"] for leg in phones.counts())
         time.sleep(quiet_s)
@@ -151,6 +164,8 @@ def held(start, mode, calls, out, rate=400, with_others=False):
         if phones:
             phones.stop()
         server.stop()
+    if done == calls:
+        server.forget()
     yield {
         "kind": "held", "server": server.label, "mode": mode, "asked": calls, "held": up, "completed": done,
         "failed": calls - done, "http_errors": sum(driver["errors"].values()), "http_ms": driver["http_ms"],

@@ -1,6 +1,7 @@
 """The servers: each is started fresh for a run, on loopback, with HTTPS and Basic login."""
 import http.client
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -58,6 +59,9 @@ class Server:
             self.process.wait()
         self.log.close()
 
+    def forget(self):
+        """Removes what is large, and of use only when calls failed."""
+
 
 class Plugboard(Server):
     """Plugboard as an operator runs it: journal on, status records on, log level info."""
@@ -96,6 +100,9 @@ udp = "{HOST}:{SIP_PORT}"
 {controller}
 {users}""")
         return [self.binary, "serve", "--config", config]
+
+    def forget(self):
+        shutil.rmtree(os.path.join(self.folder, "state", "journal"))
 
     @staticmethod
     def request(mode, ports=PORTS):

@@ -53,16 +53,15 @@ def rates(results, peer):
 
 
 def print_rates(summaries):
-    if not summaries:
-        return
-    head = ["server, flow", "calls/s", "asked", "completed", "failed", "CPU ms/call", "ratio", "per message",
-            "HTTP p50", "p99", "INVITE p50", "p99", "set-up p50", "p99 ms"]
-    print_table(head, [[
-        f"{s['server']}, {MODES[s['mode']][2]}", str(s["rate"]), str(s["asked"]), str(s["completed"]),
-        str(s["failed"]), show(s["cpu_ms_per_call"], 3), show(s["ratio_per_call"]), show(s["ratio_per_message"]),
-        show(s["http_p50"]), show(s["http_p99"]), show(s["invite_p50"]), show(s["invite_p99"]), show(s["setup_p50"]),
-        show(s["setup_p99"]),
-    ] for s in summaries])
+    if summaries:
+        head = ["server, flow", "calls/s", "asked", "completed", "failed", "CPU ms/call", "ratio", "per message",
+                "HTTP p50", "p99", "INVITE p50", "p99", "set-up p50", "p99 ms"]
+        print_table(head, [[
+            f"{s['server']}, {MODES[s['mode']][2]}", str(s["rate"]), str(s["asked"]), str(s["completed"]),
+            str(s["failed"]), show(s["cpu_ms_per_call"], 3), show(s["ratio_per_call"]), show(s["ratio_per_message"]),
+            show(s["http_p50"]), show(s["http_p99"]), show(s["invite_p50"]), show(s["invite_p99"]), show(s["setup_p50"]),
+            show(s["setup_p99"]),
+        ] for s in summaries])
 
 
 def print_held(results):

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::desk::{Desk, Timer};
 use crate::invite::Invite;
 use crate::params::Params;
-use crate::phase::{Ending, Next};
+use crate::phase::{Ending, Next, Owed};
 use crate::record::{EndedBy, LegState, Mode, Outcome, Record, Role};
 use crate::refer::{self, Refer};
 use crate::ring::release;
@@ -220,7 +220,7 @@ impl Call {
 
     fn cancel(&mut self, desk: &mut Desk<'_>, cancel: &IncomingCancel) {
         if let Progress::Invite(invite) = &mut self.progress {
-            invite.cancel(desk, cancel);
+            invite.cancel(desk, &mut self.record, cancel);
         }
     }
 
@@ -245,7 +245,7 @@ impl Call {
     fn end(self, desk: &mut Desk<'_>, outcome: Outcome) -> Self {
         let owed = match &self.progress {
             Progress::Invite(invite) => invite.owed(),
-            Progress::Refer(_) => Vec::new(),
+            Progress::Refer(_) => Owed::default(),
             Progress::Closing => return self,
         };
         self.close(desk, Ending::new(outcome).owing(owed))
@@ -267,7 +267,10 @@ impl Call {
     fn close(mut self, desk: &mut Desk<'_>, ending: Ending) -> Self {
         self.record.end(desk.now, ending.outcome);
         // RFC 3261 §15.1.2: what is pending in a dialog that ends gets a 487.
-        ending.owed.into_iter().for_each(|transaction| desk.answer(transaction, 487));
+        ending.owed.answers.into_iter().for_each(|transaction| desk.answer(transaction, 487));
+        if let (Some(referral), Some(outcome)) = (ending.owed.referral, self.record.transfer_outcome()) {
+            referral.finish(desk, outcome);
+        }
         let legs: Vec<u32> = self.record.legs.iter().map(|leg| leg.id).collect();
         for leg in legs {
             release(desk, &mut self.record, leg, ending.headers.clone());

@@ -11,7 +11,7 @@ use plugboard_sdk::{Header, IncomingAck, IncomingRequest, IncomingResponse, Requ
 use serde::{Deserialize, Serialize};
 
 use crate::desk::{Desk, Sent, Timer};
-use crate::local::carries_sdp;
+use crate::local::{self, carries_sdp};
 use crate::record::Record;
 use crate::up::lost;
 
@@ -45,6 +45,8 @@ enum Expects {
     Response { offered: Option<usize> },
     /// The ACK of a 2xx to an INVITE, likewise.
     Ack { offered: Option<usize> },
+    /// Likewise the final response to an INVITE whose phone is gone: nobody wants it, but a 2xx must be acknowledged.
+    Forgotten { offered: Option<usize> },
 }
 
 /// What a response or failure was to the forwards.
@@ -56,6 +58,10 @@ pub(crate) enum Forwarded {
     Lost {
         leg: u32,
         status: Status,
+    },
+    /// This leg accepted the session of a phone that is gone.
+    Astray {
+        leg: u32,
     },
 }
 
@@ -104,7 +110,11 @@ impl Forwards {
     pub fn response(&mut self, desk: &mut Desk<'_>, record: &mut Record, response: &IncomingResponse) -> Forwarded {
         let Some(at) = self.position(response.transaction.value) else { return Forwarded::NotOurs };
         let forward = &mut self.0[at];
-        let Expects::Response { offered } = forward.expects else { return Forwarded::Done };
+        let offered = match forward.expects {
+            Expects::Response { offered } => offered,
+            Expects::Ack { .. } => return Forwarded::Done,
+            Expects::Forgotten { .. } => return self.forgotten(at, desk, record, response),
+        };
         let provisional = response.status < 200;
         if response.status == 100
             || (provisional && forward.kind != Kind::Invite)
@@ -131,19 +141,48 @@ impl Forwards {
         let body = carry(record, to, from, described, offered, &response.body);
         let status = Status::with_reason(response.status, &response.reason);
         desk.respond(received, &shown(&status), end_to_end(&response.headers), body);
-        if lost(response.status) { Forwarded::Lost { leg: to, status } } else { Forwarded::Done }
+        after_final(&response.method, to, status)
+    }
+
+    /// A response to an INVITE whose phone is gone.
+    fn forgotten(
+        &mut self,
+        at: usize,
+        desk: &mut Desk<'_>,
+        record: &mut Record,
+        response: &IncomingResponse,
+    ) -> Forwarded {
+        if response.status < 200 {
+            return Forwarded::Done;
+        }
+        let Forward { to, expects, .. } = self.0.remove(at);
+        desk.clear(Timer::Forward);
+        if response.status >= 300 {
+            return after_final(&response.method, to, Status::with_reason(response.status, &response.reason));
+        }
+        let offer = (expects == Expects::Forgotten { offered: None } && carries_sdp(&response.headers, &response.body))
+            .then_some(&response.body);
+        let (mut headers, mut body) = (Vec::new(), Vec::new());
+        if let (Some(offer), Some(leg)) = (offer, record.leg_mut(to)) {
+            headers.push(header("Content-Type", sdp::CONTENT_TYPE));
+            body = local::held_answer(desk, leg, offer);
+        }
+        desk.ack(response.transaction.value, headers, body);
+        Forwarded::Astray { leg: to }
     }
 
     /// No answer will come.
     pub fn failure(&mut self, desk: &mut Desk<'_>, failure: &RequestFailure) -> Forwarded {
         let Some(at) = self.position(failure.transaction.value) else { return Forwarded::NotOurs };
-        let Forward { received, to, kind, .. } = self.0.remove(at);
-        if kind.is_invite() {
+        let forward = self.0.remove(at);
+        if forward.kind.is_invite() {
             desk.clear(Timer::Forward);
         }
         let status = Status::of_failure(failure.reason);
-        desk.respond(received, &status, Vec::new(), Vec::new());
-        if lost(status.code) { Forwarded::Lost { leg: to, status } } else { Forwarded::Done }
+        if forward.pending() {
+            desk.respond(forward.received, &status, Vec::new(), Vec::new());
+        }
+        after_final(&failure.method, forward.to, status)
     }
 
     /// Sends an ACK on, with the answer that it may carry.
@@ -153,7 +192,7 @@ impl Forwards {
         };
         let Some(at) = self.0.iter().position(acknowledged) else { return };
         let Forward { from, to, sent, expects, .. } = self.0.remove(at);
-        let (Expects::Ack { offered } | Expects::Response { offered }) = expects;
+        let (Expects::Ack { offered } | Expects::Response { offered } | Expects::Forgotten { offered }) = expects;
         let described = carries_sdp(&ack.headers, &ack.body);
         let body = carry(record, from, to, described, offered, &ack.body);
         desk.ack(sent.transaction, end_to_end(&ack.headers), body);
@@ -165,6 +204,11 @@ impl Forwards {
         if let Some(forward) = pending {
             desk.cancel(forward.sent.transaction);
         }
+    }
+
+    /// The phone gave up its INVITE and has its answer.
+    pub fn forget(&mut self, desk: &mut Desk<'_>, received: u32) {
+        self.0.iter_mut().filter(|forward| forward.received == received).for_each(|forward| forward.forget(desk));
     }
 
     /// The INVITE under way has waited too long.
@@ -186,13 +230,18 @@ impl Forwards {
         Some(!forward.pending())
     }
 
-    /// Answers what comes from or goes to a leg that is about to be released.
+    /// Answers what comes from or goes to a leg that is about to be released. The other phone still takes part in an
+    /// INVITE that came from it.
     pub fn abandon(&mut self, desk: &mut Desk<'_>, leg: u32) {
-        let of_leg = |forward: &Forward| forward.from == leg || forward.to == leg;
-        self.0.iter().filter(|forward| of_leg(forward) && forward.pending()).for_each(|forward| {
-            desk.answer(forward.received, 487);
-        });
-        self.0.retain(|forward| !of_leg(forward));
+        for forward in self.0.iter_mut().filter(|forward| forward.from == leg || forward.to == leg) {
+            if forward.pending() {
+                desk.answer(forward.received, 487);
+            }
+            if forward.from == leg && forward.kind.is_invite() {
+                forward.forget(desk);
+            }
+        }
+        self.0.retain(|forward| (forward.from != leg && forward.to != leg) || forward.is_forgotten());
     }
 
     /// The requests of the phones that want a final response.
@@ -216,6 +265,30 @@ impl Forward {
     fn pending(&self) -> bool {
         matches!(self.expects, Expects::Response { .. })
     }
+
+    fn is_forgotten(&self) -> bool {
+        matches!(self.expects, Expects::Forgotten { .. })
+    }
+
+    /// Brings the INVITE to its end without the phone that it came from.
+    fn forget(&mut self, desk: &mut Desk<'_>) {
+        match self.expects {
+            Expects::Response { offered } => {
+                desk.cancel(self.sent.transaction);
+                self.expects = Expects::Forgotten { offered };
+            }
+            // An offer in the 2xx is not at hand any more: whoever made it hears of no media.
+            Expects::Ack { .. } => desk.ack(self.sent.transaction, Vec::new(), Vec::new()),
+            Expects::Forgotten { .. } => {}
+        }
+    }
+}
+
+/// What the last answer of a leg means for the call: whether it says that its dialog is gone. An answer about a
+/// subscription ends that only (RFC 5057 §5.1, RFC 6665 §4.1.3: 481 to a NOTIFY that none wants).
+fn after_final(method: &str, leg: u32, status: Status) -> Forwarded {
+    let about_subscription = matches!(method, "NOTIFY" | "SUBSCRIBE");
+    if lost(status.code) && !about_subscription { Forwarded::Lost { leg, status } } else { Forwarded::Done }
 }
 
 /// Asks a phone to come back with its request: RFC 3261 §14.2 wants up to ten seconds, by chance.

@@ -11,7 +11,7 @@ use crate::desk::{Desk, Timer};
 use crate::early::Early;
 use crate::join::{JOIN_MS, Join, Joined};
 use crate::local::{self, carries_sdp};
-use crate::phase::{Ending, Next};
+use crate::phase::{Ending, Next, Owed};
 use crate::record::{EndedBy, Fallback, Mode, Outcome, Party, Record, Role};
 use crate::ring::{Callee, FirstOffer, Ring, Ringing};
 use crate::up::Up;
@@ -158,9 +158,9 @@ impl Invite {
         }
     }
 
-    pub fn cancel(&mut self, desk: &mut Desk<'_>, cancel: &IncomingCancel) {
+    pub fn cancel(&mut self, desk: &mut Desk<'_>, record: &mut Record, cancel: &IncomingCancel) {
         if let Self::Up(up) = self {
-            up.cancel(desk, cancel);
+            up.cancel(desk, record, cancel);
         }
     }
 
@@ -182,11 +182,11 @@ impl Invite {
         matches!(self, Self::Up(_))
     }
 
-    /// The requests of the phones that want a final response.
-    pub fn owed(&self) -> Vec<u32> {
+    /// What the phones are owed should the call end now.
+    pub fn owed(&self) -> Owed {
         match self {
             Self::Up(up) => up.owed(),
-            _ => Vec::new(),
+            _ => Owed::default(),
         }
     }
 

@@ -5,7 +5,7 @@ use plugboard_sdk::status::Status;
 use plugboard_sdk::{Header, IncomingRequest, header};
 
 use crate::desk::Desk;
-use crate::record::{Mode, Record};
+use crate::record::{Leg, Mode, Record};
 use crate::ring::ALLOW;
 
 /// Answers a request as an endpoint without media of its own would. Not for BYE and NOTIFY.
@@ -37,14 +37,16 @@ fn answer_session(desk: &mut Desk<'_>, record: &mut Record, request: &IncomingRe
         ("UPDATE", true) => Vec::new(),
         (_, true) => leg.session.offer(&stand_in),
         (_, false) if !is_sdp(request) => return desk.answer(transaction, 415),
-        (_, false) => {
-            leg.session.heard(&request.body);
-            let answer = sdp::held_answer(&request.body, desk.now, 1);
-            leg.session.answer(&answer, sdp::media_count(&request.body))
-        }
+        (_, false) => held_answer(desk, leg, &request.body),
     };
     let headers = if body.is_empty() { Vec::new() } else { vec![header("Content-Type", sdp::CONTENT_TYPE)] };
     desk.respond(transaction, &Status::new(200), headers, body);
+}
+
+/// The answer to an offer of a leg that lets no media flow.
+pub(crate) fn held_answer(desk: &Desk<'_>, leg: &mut Leg, offer: &[u8]) -> Vec<u8> {
+    leg.session.heard(offer);
+    leg.session.answer(&sdp::held_answer(offer, desk.now, 1), sdp::media_count(offer))
 }
 
 fn is_sdp(request: &IncomingRequest) -> bool {

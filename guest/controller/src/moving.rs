@@ -149,6 +149,11 @@ impl Moving {
         self.parties.gone && self.parties.leaving == leg
     }
 
+    /// What the phone that asked for it is told of it.
+    pub fn referral(&self) -> Option<&Referral> {
+        self.parties.referral.as_ref()
+    }
+
     /// The leg of the target, as long as the transfer is not given up.
     pub fn target(&self) -> Option<u32> {
         self.step.target()

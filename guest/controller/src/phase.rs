@@ -3,6 +3,7 @@
 use plugboard_sdk::{Header, IncomingRequest, headers};
 
 use crate::record::Outcome;
+use crate::referral::Referral;
 
 /// The next phase, or how the call ended.
 pub(crate) enum Next<P> {
@@ -13,10 +14,18 @@ pub(crate) enum Next<P> {
 /// The end of a call, as the phase that it ended in leaves it.
 pub(crate) struct Ending {
     pub outcome: Outcome,
-    /// Requests of the phones that want a final response still.
-    pub owed: Vec<u32>,
+    pub owed: Owed,
     /// What the CANCEL or BYE of the remaining legs carries.
     pub headers: Vec<Header>,
+}
+
+/// What phones are owed when a call ends.
+#[derive(Debug, Default)]
+pub(crate) struct Owed {
+    /// Their requests that want a final response still.
+    pub answers: Vec<u32>,
+    /// What the one that asked for a transfer was to be told of it.
+    pub referral: Option<Referral>,
 }
 
 impl Ending {
@@ -25,7 +34,7 @@ impl Ending {
         let failed = outcome.status.code >= 300;
         let cause = || headers::reason(outcome.status.code, outcome.status.reason());
         let headers = if failed { vec![cause()] } else { Vec::new() };
-        Self { outcome, owed: Vec::new(), headers }
+        Self { outcome, owed: Owed::default(), headers }
     }
 
     /// The end by a BYE: the other phone gets the Reason that it carried (RFC 3326), or that of the outcome.
@@ -39,7 +48,7 @@ impl Ending {
         ending
     }
 
-    pub fn owing(mut self, owed: Vec<u32>) -> Self {
+    pub fn owing(mut self, owed: Owed) -> Self {
         self.owed = owed;
         self
     }

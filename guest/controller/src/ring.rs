@@ -91,7 +91,8 @@ impl Ringing {
         let mut headers = headers_for(record, callee.role, !body.is_empty());
         headers.extend(callee.introduction.headers());
         let to = Some(address(&callee.party));
-        let invite = Invite { target: target.clone(), to, from: address(&record.agent), headers, body };
+        let uri = for_proxy(desk, record, callee.role, &target);
+        let invite = Invite { target: uri, to, from: address(&record.agent), headers, body };
         let started = desk.host.call(invite)?;
         record.begin_leg(&started, callee.role, callee.party.clone(), session);
         tried.push(target);
@@ -179,6 +180,17 @@ pub(crate) fn release(desk: &mut Desk<'_>, record: &mut Record, leg: u32, header
         desk.release(leg.id, headers);
         leg.releasing();
     }
+}
+
+/// The Request-URI of an INVITE. The setting `sipx_proxy` says that a sipX proxy is on the way: it is told that the
+/// calling party itself is wanted, and not its voicemail, nor, unless forwarding is allowed, where it forwards to.
+fn for_proxy(desk: &Desk<'_>, record: &Record, role: Role, target: &str) -> String {
+    if role != Role::Calling || desk.host.setting("sipx_proxy").as_deref() != Some("true") {
+        return target.to_string();
+    }
+    let (uri, headers) = target.find('?').map_or((target, ""), |at| target.split_at(at));
+    let forwarding = if record.options.forwarding { "" } else { ";sipx-userforward=false" };
+    format!("{uri};sipx-noroute=Voicemail{forwarding}{headers}")
 }
 
 /// An address as a From or To carries it.

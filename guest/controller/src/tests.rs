@@ -12,6 +12,7 @@ mod rest;
 mod transfer;
 mod walk;
 
+use plugboard_sdk::FailureReason;
 use plugboard_sdk::testkit::{Effect, Kit};
 
 use crate::CallController;

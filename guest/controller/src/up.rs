@@ -14,7 +14,7 @@ use crate::forward::{Forwarded, Forwards, later};
 use crate::invite::NoTransfer;
 use crate::local;
 use crate::moving::{Moved, Moving};
-use crate::phase::{Ending, Next};
+use crate::phase::{Ending, Next, Owed};
 use crate::record::{AskedBy, EndedBy, LEGS_MAX, LegState, Outcome, Party, Record};
 use crate::referral::{self, Introduction, Refusal};
 use crate::ring::release;
@@ -77,8 +77,14 @@ impl Up {
         self.transfer.is_some()
     }
 
-    pub fn owed(&self) -> Vec<u32> {
-        self.forwards.owed()
+    /// Whether one of the two is about to be another phone.
+    fn is_moving(&self) -> bool {
+        self.transfer.is_some() || self.replacement.is_some()
+    }
+
+    pub fn owed(&self) -> Owed {
+        let referral = self.transfer.as_ref().and_then(Moving::referral).cloned();
+        Owed { answers: self.forwards.owed(), referral }
     }
 
     pub fn transfer(
@@ -88,7 +94,7 @@ impl Up {
         target: Party,
         ring_seconds: u32,
     ) -> Result<(), NoTransfer> {
-        if self.transfer.is_some() {
+        if self.is_moving() {
             return Err(NoTransfer::Transferring);
         }
         let order = Order { target, introduction: Introduction::default(), asked_by: AskedBy::Request, ring_seconds };
@@ -122,8 +128,8 @@ impl Up {
     pub fn response(mut self, desk: &mut Desk<'_>, record: &mut Record, response: &IncomingResponse) -> Next<Self> {
         let forwarded = self.forwards.response(desk, record, response);
         self.after_replacement(desk, record, || Status::with_reason(response.status, &response.reason));
-        if let Some(next) = self.after_forward(&forwarded) {
-            return next.unwrap_or(Next::On(self));
+        if !matches!(forwarded, Forwarded::NotOurs) {
+            return self.after_forward(desk, record, forwarded);
         }
         if let Some(moving) = self.transfer.take() {
             let moved = moving.response(desk, record, response, self.forwards.invite().is_some());
@@ -131,8 +137,11 @@ impl Up {
                 Next::On(up) => up,
                 end => return end,
             };
+        } else if response.method == "NOTIFY" && response.answerable {
+            // The last one about a transfer. When it cannot be repeated, its phone hears of that by what happens.
+            let _ = desk.host.answer_challenge(response.transaction);
         }
-        if response.method == "OPTIONS" && lost(response.status) {
+        if response.method == "OPTIONS" && lost(response.status) && self.talks(response.leg.value) {
             return self.lost(response.leg.value, Status::with_reason(response.status, &response.reason));
         }
         Next::On(self)
@@ -141,8 +150,8 @@ impl Up {
     pub fn failure(mut self, desk: &mut Desk<'_>, record: &mut Record, failure: &RequestFailure) -> Next<Self> {
         let forwarded = self.forwards.failure(desk, failure);
         self.after_replacement(desk, record, || Status::of_failure(failure.reason));
-        if let Some(next) = self.after_forward(&forwarded) {
-            return next.unwrap_or(Next::On(self));
+        if !matches!(forwarded, Forwarded::NotOurs) {
+            return self.after_forward(desk, record, forwarded);
         }
         if let Some(moving) = self.transfer.take() {
             let moved = moving.failure(desk, record, failure, self.forwards.invite().is_some());
@@ -152,7 +161,7 @@ impl Up {
             };
         }
         let status = Status::of_failure(failure.reason);
-        if failure.method == "OPTIONS" && lost(status.code) {
+        if failure.method == "OPTIONS" && lost(status.code) && self.talks(failure.leg.value) {
             return self.lost(failure.leg.value, status);
         }
         Next::On(self)
@@ -211,8 +220,18 @@ impl Up {
         self.forwards.ack(desk, record, ack);
     }
 
-    pub fn cancel(&mut self, desk: &mut Desk<'_>, cancel: &IncomingCancel) {
-        self.forwards.cancel(desk, cancel.transaction.value);
+    pub fn cancel(&mut self, desk: &mut Desk<'_>, record: &mut Record, cancel: &IncomingCancel) {
+        let received = cancel.transaction.value;
+        match self.replacement.take_if(|replacement| replacement.received == received) {
+            // The host has refused it (RFC 3261 §9.2); the other phone may accept it all the same.
+            Some(Replacement { leg, .. }) => {
+                if let Some(leg) = record.leg_mut(leg) {
+                    leg.over(Status::new(487));
+                }
+                self.forwards.forget(desk, received);
+            }
+            None => self.forwards.cancel(desk, received),
+        }
     }
 
     pub fn timer(mut self, desk: &mut Desk<'_>, record: &mut Record, timer: Timer) -> Next<Self> {
@@ -265,7 +284,7 @@ impl Up {
     ) -> Result<(), Refusal> {
         let referred = referral::read(desk, record, request)?;
         let refused = |status| Refusal { status, headers: Vec::new() };
-        if self.transfer.is_some() {
+        if self.is_moving() {
             return Err(refused(Status::new(491)));
         }
         if record.legs.len() >= LEGS_MAX {
@@ -340,13 +359,23 @@ impl Up {
         Next::On(self)
     }
 
-    /// None when the event was not about a forwarded request; otherwise the end, if it was one.
-    fn after_forward(&self, forwarded: &Forwarded) -> Option<Option<Next<Self>>> {
-        match forwarded {
-            Forwarded::NotOurs => None,
-            Forwarded::Done => Some(None),
-            Forwarded::Lost { leg, status } => Some(Some(self.lost(*leg, status.clone()))),
+    fn after_forward(self, desk: &mut Desk<'_>, record: &mut Record, forwarded: Forwarded) -> Next<Self> {
+        match (forwarded, &self.transfer) {
+            (Forwarded::Lost { leg, status }, _) => self.lost(leg, status),
+            // It gets the session of the phone that it talks to back; a transfer brings it another one anyway.
+            (Forwarded::Astray { leg }, None) => {
+                let Some(other) = self.pair.other(leg) else { return Next::On(self) };
+                let moved = Moving::restore(desk, record, other, leg);
+                self.after_transfer(desk, record, moved)
+            }
+            (Forwarded::NotOurs | Forwarded::Done | Forwarded::Astray { .. }, _) => Next::On(self),
         }
+    }
+
+    /// Whether this leg is one of the two and has not hung up.
+    fn talks(&self, leg: u32) -> bool {
+        let gone = self.transfer.as_ref().is_some_and(|moving| moving.is_gone(leg));
+        self.pair.other(leg).is_some() && !gone
     }
 
     /// A phone is not there any more.

@@ -261,3 +261,19 @@ fn an_update_passes_as_such_to_a_phone_that_takes_it_and_as_a_re_invite_to_other
         assert_eq!(kit.answer_to(hold), None, "nothing is in the way any more");
     }
 }
+
+#[test]
+fn an_answer_about_a_subscription_is_not_about_the_call() {
+    for method in ["NOTIFY", "SUBSCRIBE"] {
+        let mut kit = up();
+        let asked = kit.request(BOB, method, &[("Event", "talk")], b"");
+        let (forwarded, ..) = requested(&kit.take_effects(), method);
+        kit.respond(forwarded, 481, b"");
+        assert_eq!(kit.answer_to(asked), Some(481));
+        let asked = kit.request(BOB, method, &[("Event", "talk")], b"");
+        let (forwarded, ..) = requested(&kit.take_effects(), method);
+        kit.fail(forwarded, FailureReason::TimedOut);
+        assert_eq!(kit.answer_to(asked), Some(408));
+        assert_eq!(report(&mut kit)["phase"], "up", "{method}");
+    }
+}

@@ -227,6 +227,37 @@ fn phones_that_are_gone_are_noticed() {
 }
 
 #[test]
+fn a_phone_that_is_not_in_the_call_any_more_is_not_missed() {
+    for late in [408, 481] {
+        let mut kit = up();
+        kit.advance(crate::up::PROBE_MS);
+        let probe = kit.open_requests()[0].0;
+        assert_eq!(kit.leg_of(probe), Some(ALICE));
+        kit.take_effects();
+        kit.http("POST", &format!("{CALL}?action=transfer&target=carol"));
+        let (_, carol, _) = called(&kit.take_effects());
+        kit.respond(carol, 200, &sdp("carol", 1, 8000));
+        let (reinvite, ..) = requested(&kit.take_effects(), "INVITE");
+        kit.respond(reinvite, 200, &sdp("bob", 6, 6000));
+        assert_eq!(released(&kit.take_effects()), [(ALICE, String::new())]);
+        kit.respond(probe, late, b"");
+        assert!(released(&kit.take_effects()).is_empty());
+        assert_eq!(report(&mut kit)["phase"], "up", "{late}");
+    }
+}
+
+#[test]
+fn a_referrer_that_has_hung_up_is_not_missed() {
+    let mut kit = up();
+    kit.advance(crate::up::PROBE_MS);
+    let probe = kit.open_requests()[0].0;
+    kit.request(ALICE, "REFER", &[("Refer-To", "<sip:carol@example.com>")], b"");
+    kit.request(ALICE, "BYE", &[], b"");
+    kit.respond(probe, 481, b"");
+    assert_eq!(report(&mut kit)["phase"], "transferring");
+}
+
+#[test]
 fn a_held_call_is_small() {
     let mut kit = up();
     let hold = kit.request(ALICE, "INVITE", &[], &sdp("alice", 3, 4000));

@@ -308,3 +308,83 @@ fn a_notify_that_is_challenged_is_authorized_and_one_that_is_refused_the_last() 
     assert!(notifies(&kit.take_effects(), ALICE).is_empty());
     assert_eq!(report(&mut kit)["phase"], "transferring");
 }
+
+#[test]
+fn an_open_re_invite_of_the_referrer_ends_without_it() {
+    // Its phone has not answered yet when the referrer hangs up, has accepted it, or was not told to stop in time.
+    for accepted in [false, true] {
+        for status in [200, 487] {
+            let mut kit = up();
+            let hold = kit.request(ALICE, "INVITE", &[], &sdp("alice", 3, 4000));
+            let (forwarded, ..) = requested(&kit.take_effects(), "INVITE");
+            if accepted {
+                kit.respond(forwarded, 200, &sdp("bob", 6, 6000));
+            }
+            let (_, effects) = refer(&mut kit, ALICE, &[("Refer-To", TO_CAROL)]);
+            let (_, invite, _) = called(&effects);
+            kit.request(ALICE, "BYE", &[], b"");
+            let effects = kit.take_effects();
+            if accepted {
+                assert!(acknowledged(&effects, forwarded).is_some());
+            } else {
+                assert_eq!(kit.answer_to(hold), Some(487));
+                assert!(effects.contains(&Effect::Cancel { transaction: forwarded }));
+                kit.respond(forwarded, status, if status == 200 { &b"v=0"[..] } else { b"" });
+                assert_eq!(acknowledged(&kit.take_effects(), forwarded).is_some(), status == 200);
+            }
+            kit.respond(invite, 200, &sdp("carol", 1, 8000));
+            let (reinvite, _, offer) = requested(&kit.take_effects(), "INVITE");
+            assert_eq!((kit.leg_of(reinvite), text(&offer).contains("m=audio 8000")), (Some(BOB), true));
+            kit.respond(reinvite, 200, &sdp("bob", 7, 6000));
+            assert!(acknowledged(&kit.take_effects(), invite).is_some());
+            assert_eq!(report(&mut kit)["phase"], "up");
+        }
+    }
+}
+
+#[test]
+fn a_target_waits_for_the_end_of_the_referrers_re_invite() {
+    let mut kit = up();
+    kit.request(ALICE, "INVITE", &[], &sdp("alice", 3, 4000));
+    let (forwarded, ..) = requested(&kit.take_effects(), "INVITE");
+    let (_, effects) = refer(&mut kit, ALICE, &[("Refer-To", TO_CAROL)]);
+    let (_, invite, _) = called(&effects);
+    kit.request(ALICE, "BYE", &[], b"");
+    kit.respond(invite, 200, &sdp("carol", 1, 8000));
+    kit.respond(forwarded, 487, b"");
+    kit.take_effects();
+    kit.advance(4_000);
+    let (reinvite, ..) = requested(&kit.take_effects(), "INVITE");
+    kit.respond(reinvite, 200, &sdp("bob", 7, 6000));
+    assert!(acknowledged(&kit.take_effects(), invite).is_some());
+    assert_eq!(report(&mut kit)["phase"], "up");
+}
+
+#[test]
+fn the_referrer_hears_that_the_call_ended_first() {
+    let ends: [fn(&mut Kit<CallController>); 2] =
+        [|kit| drop(kit.request(BOB, "BYE", &[], b"")), |kit| drop(kit.http("DELETE", CALL))];
+    for end in ends {
+        let mut kit = up();
+        refer(&mut kit, ALICE, &[("Refer-To", TO_CAROL)]);
+        end(&mut kit);
+        let effects = kit.take_effects();
+        let over = ("terminated;reason=noresource".to_string(), "SIP/2.0 487 Request Terminated".to_string());
+        assert_eq!(notifies(&effects, ALICE), [over]);
+        let is_notify = |effect: &Effect| matches!(effect, Effect::Request { method, .. } if method == "NOTIFY");
+        let is_farewell = |effect: &Effect| matches!(effect, Effect::Release { leg: ALICE, .. });
+        assert!(effects.iter().position(is_notify) < effects.iter().position(is_farewell), "{effects:?}");
+    }
+}
+
+#[test]
+fn the_last_notify_is_authorized_too() {
+    let mut kit = up();
+    let (_, effects) = refer(&mut kit, ALICE, &[("Refer-To", TO_CAROL)]);
+    let (_, invite, _) = called(&effects);
+    kit.respond(invite, 486, b"");
+    let (notify, ..) = requested(&kit.take_effects(), "NOTIFY");
+    kit.respond(notify, 407, b"");
+    assert!(matches!(kit.take_effects()[..], [Effect::AnswerChallenge { challenged, .. }] if challenged == notify));
+    assert_eq!(report(&mut kit)["phase"], "up");
+}

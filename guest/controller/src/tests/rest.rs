@@ -285,3 +285,35 @@ fn a_state_of_this_schema_migrates_as_it_is_and_nothing_else_does() {
         Err(Fault::BadState(_))
     ));
 }
+
+#[test]
+fn a_sipx_proxy_is_told_whom_the_first_invite_is_for() {
+    let target = |setting: Option<&str>, parameters: &str| {
+        let mut kit = kit();
+        if let Some(setting) = setting {
+            kit.setting("sipx_proxy", setting);
+        }
+        assert_eq!(kit.http("POST", &format!("{CALL}?{parameters}")).status, 200);
+        let (_, transaction, invite) = called(&kit.take_effects());
+        (kit, transaction, invite)
+    };
+    let alice = "sip:alice@example.com";
+    let itself = ";sipx-noroute=Voicemail";
+    for mode in ["REFER", "INVITE"] {
+        let mode = format!("sipMethod={mode}");
+        assert_eq!(target(None, &mode).2.target, alice);
+        assert_eq!(target(Some("false"), &mode).2.target, alice);
+        let (mut kit, calling, invite) = target(Some("true"), &mode);
+        assert_eq!(invite.target, format!("{alice}{itself};sipx-userforward=false"));
+        assert_eq!(invite.to.expect("an address").uri, alice, "it is for the proxy alone");
+        kit.respond(calling, 200, &sdp("alice", 1, 0));
+        let effects = kit.take_effects();
+        assert!(!format!("{effects:?}").contains("sipx-"), "nor for the called party: {effects:?}");
+        let forwarding = format!("{mode}&isForwardingAllowed=true");
+        let (mut kit, calling, invite) = target(Some("true"), &forwarding);
+        assert_eq!(invite.target, format!("{alice}{itself}"));
+        kit.respond_with(calling, 302, &[], b"", &[alice, "sip:alice@192.0.2.7?Subject=1"]);
+        let (_, _, invite) = called(&kit.take_effects());
+        assert_eq!(invite.target, format!("sip:alice@192.0.2.7{itself}?Subject=1"), "not where it was already");
+    }
+}

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use plugboard_sdk::sdp::Origin;
 use plugboard_sdk::testkit::{LegState, Sent};
-use plugboard_sdk::{EndingReason, FailureReason, Random};
+use plugboard_sdk::{EndingReason, Random};
 
 use super::*;
 
@@ -191,7 +191,7 @@ fn phone(kit: &mut Kit<CallController>, random: &mut Random) {
     let legs = [legs_in(kit, LegState::Up), legs_in(kit, LegState::Leaving)].concat();
     let Some(leg) = pick(&legs, random) else { return };
     let description = sdp("phone", random.within(1, 99), 5000);
-    match random.within(0, 15) {
+    match random.within(0, 16) {
         0 => drop(kit.request(leg, "BYE", &[], b"")),
         1..=6 => drop(kit.request(leg, "INVITE", &[], &description)),
         7 => drop(kit.request(leg, "INVITE", &[], b"")),
@@ -200,7 +200,8 @@ fn phone(kit: &mut Kit<CallController>, random: &mut Random) {
         10 => drop(kit.request(leg, "NOTIFY", &NOTIFY, b"SIP/2.0 180 Ringing")),
         11 => drop(kit.request(leg, "NOTIFY", &NOTIFY, b"SIP/2.0 486 Busy Here")),
         12 => drop(kit.request(leg, "OPTIONS", &[], b"")),
-        13 => {
+        13 => drop(kit.replace(leg, "sip:dave@example.com", if random.within(0, 1) == 0 { &description } else { b"" })),
+        14 => {
             kit.request(leg, "REFER", &[("Refer-To", "<sip:x@y>")], b"");
             if random.within(0, 2) == 0 {
                 kit.request(leg, "BYE", &[], b"");

@@ -324,10 +324,15 @@ impl<C: Controller> Kit<C> {
         self.network(Event::Failure(RequestFailure { leg, transaction, method, reason }));
     }
 
-    /// A phone gives up its INVITE.
+    /// A phone gives up its INVITE. The host answers one that would open a leg (487).
     pub fn cancel(&mut self, transaction: u32) {
-        let Some(call) = self.calls.get(&self.current) else { return };
-        let leg = call.world.received.get(&transaction).expect("the test cancels its own INVITE").leg;
+        let Some(call) = self.calls.get_mut(&self.current) else { return };
+        let received = call.world.received.get_mut(&transaction).expect("the test cancels its own INVITE");
+        let leg = received.leg;
+        if let Some(opened) = call.world.legs.get_mut(&leg).filter(|leg| leg.transaction == transaction) {
+            opened.state = LegState::Over;
+            received.answered = Some(487);
+        }
         let (leg, transaction) = (LegId { value: leg }, TransactionId { value: transaction });
         self.network(Event::Cancel(IncomingCancel { leg, transaction }));
     }

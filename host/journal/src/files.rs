@@ -32,13 +32,33 @@ pub struct Folder {
     current: Option<Current>,
     last_name: u64,
     closed_bytes: u64,
+    tally: Tally,
 }
 
 struct Current {
+    path: PathBuf,
     file: File,
-    bytes: u64,
+    /// Bytes that the system has.
+    written: u64,
     since: SystemTime,
     unwritten: Vec<u8>,
+    /// Events in `unwritten`, in number.
+    waiting: u64,
+}
+
+impl Current {
+    fn bytes(&self) -> u64 {
+        self.written + self.unwritten.len() as u64
+    }
+}
+
+/// What became of events, in number.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// The system has them.
+    pub written: u64,
+    /// It would not take them.
+    pub failed: u64,
 }
 
 impl Folder {
@@ -48,8 +68,9 @@ impl Folder {
     /// When that cannot be done.
     pub fn open(path: &Path, bounds: Bounds, now: SystemTime) -> Result<Self> {
         DirBuilder::new().recursive(true).mode(0o700).create(path)?;
-        let mut folder = Self { path: path.to_owned(), bounds, current: None, last_name: 0, closed_bytes: 0 };
-        folder.last_name = list(path)?.last().and_then(|file| number(file)).unwrap_or_default();
+        let last_name = list(path)?.last().and_then(|file| number(file)).unwrap_or_default();
+        let tally = Tally::default();
+        let mut folder = Self { path: path.to_owned(), bounds, current: None, last_name, closed_bytes: 0, tally };
         folder.prune(now)?;
         Ok(folder)
     }
@@ -70,27 +91,37 @@ impl Folder {
 
     /// Bytes of all its files.
     pub fn bytes(&self) -> u64 {
-        self.closed_bytes + self.current.as_ref().map_or(0, |current| current.bytes)
+        self.closed_bytes + self.current.as_ref().map_or(0, Current::bytes)
     }
 
-    /// Adds a line, without the line break. It is on its way to the disk after [`Self::flush`].
+    /// What became of the events since it was last asked.
+    pub fn take_tally(&mut self) -> Tally {
+        std::mem::take(&mut self.tally)
+    }
+
+    /// Adds the line of an event, behind the opening that it needs; both without the line break, and both in one file.
+    /// They are on their way to the disk after [`Self::flush`].
     ///
     /// # Errors
-    /// When it cannot be written; the file is given up and the next line begins another.
-    pub fn write(&mut self, line: &[u8], now: SystemTime) -> Result<()> {
+    /// When they cannot be written; see [`Self::flush`].
+    pub fn write(&mut self, opening: Option<&[u8]>, line: &[u8], now: SystemTime) -> Result<()> {
         const UNWRITTEN_BYTES_MAX: usize = 64 * 1024;
         let current = match &mut self.current {
             Some(current) => current,
             None => {
-                let (file, number) = create(&self.path, self.last_name, now)?;
+                let created = create(&self.path, self.last_name, now).inspect_err(|_| self.tally.failed += 1);
+                let (path, file, number) = created?;
                 self.last_name = number;
-                self.current.insert(Current { file, bytes: 0, since: now, unwritten: Vec::new() })
+                let unwritten = Vec::new();
+                self.current.insert(Current { path, file, written: 0, since: now, unwritten, waiting: 0 })
             }
         };
-        current.unwritten.extend_from_slice(line);
-        current.unwritten.push(b'\n');
-        current.bytes += line.len() as u64 + 1;
-        let full = current.bytes >= self.bounds.bytes_max / FILES;
+        for line in opening.into_iter().chain([line]) {
+            current.unwritten.extend_from_slice(line);
+            current.unwritten.push(b'\n');
+        }
+        current.waiting += 1;
+        let full = current.bytes() >= self.bounds.bytes_max / FILES;
         if full || current.unwritten.len() > UNWRITTEN_BYTES_MAX {
             self.flush()?;
         }
@@ -103,16 +134,31 @@ impl Folder {
     /// Hands to the system what was written.
     ///
     /// # Errors
-    /// When it cannot be written.
+    /// When it cannot be written: what waited is lost, the file ends where it ended before, and the next event begins
+    /// another.
     pub fn flush(&mut self) -> Result<()> {
         let Some(current) = &mut self.current else { return Ok(()) };
-        let written = current.file.write_all(&current.unwritten);
-        current.unwritten.clear();
-        if written.is_err() {
-            self.closed_bytes += current.bytes;
-            self.current = None;
+        let waiting = std::mem::take(&mut current.waiting);
+        let flushed = current.file.write_all(&current.unwritten);
+        if flushed.is_ok() {
+            self.tally.written += waiting;
+            current.written = current.bytes();
+            current.unwritten.clear();
+        } else {
+            self.tally.failed += waiting;
+            self.give_up();
         }
-        written
+        flushed
+    }
+
+    /// Ends the current file before the lines that only some of are in it; one without any goes.
+    fn give_up(&mut self) {
+        let Some(Current { path, file, written, .. }) = self.current.take() else { return };
+        let cut = if written == 0 { std::fs::remove_file(path) } else { file.set_len(written) };
+        if let Err(error) = cut {
+            tracing::debug!(%error, "the end of a journal file stays as it is"); // a reader stops there
+        }
+        self.closed_bytes += written;
     }
 
     /// What the passing of time asks for: a file that has been open for long is closed, one that is too old removed.
@@ -175,11 +221,12 @@ fn number(file: &Path) -> Option<u64> {
     (name.len() == 16).then(|| name.parse().ok()).flatten()
 }
 
-fn create(folder: &Path, last: u64, now: SystemTime) -> Result<(File, u64)> {
+fn create(folder: &Path, last: u64, now: SystemTime) -> Result<(PathBuf, File, u64)> {
     let now = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
     let number = u64::try_from(now).unwrap_or_default().max(last + 1);
     let path = folder.join(format!("{number:016}.jsonl"));
-    Ok((OpenOptions::new().append(true).create_new(true).mode(0o600).open(path)?, number))
+    let file = OpenOptions::new().append(true).create_new(true).mode(0o600).open(&path)?;
+    Ok((path, file, number))
 }
 
 fn age(then: SystemTime, now: SystemTime) -> Duration {
@@ -198,7 +245,7 @@ mod tests {
         let now = SystemTime::now();
         let mut folder = Folder::open(dir.path(), BOUNDS, now).expect("made");
         for n in 0..1_000 {
-            folder.write(format!("{n:049}").as_bytes(), now).expect("written");
+            folder.write(None, format!("{n:049}").as_bytes(), now).expect("written");
         }
         folder.flush().expect("written");
         let files = list(dir.path()).expect("readable");
@@ -216,15 +263,45 @@ mod tests {
         let dir = tempfile::tempdir().expect("a folder");
         let now = SystemTime::now();
         let mut folder = Folder::open(dir.path(), BOUNDS, now).expect("made");
-        folder.write(b"one", now).expect("written");
+        folder.write(None, b"one", now).expect("written");
         folder.tidy(now + Duration::from_secs(11)).expect("closed");
         assert!(folder.is_at_beginning());
         let mut folder = Folder::open(dir.path(), BOUNDS, now).expect("opened");
-        folder.write(b"two", now).expect("written");
+        folder.write(None, b"two", now).expect("written");
         folder.flush().expect("written");
         assert_eq!(list(dir.path()).expect("readable").len(), 2);
         folder.tidy(now + Duration::from_secs(1_000)).expect("closed");
         assert_eq!(list(dir.path()).expect("readable").len(), 0);
+    }
+
+    #[test]
+    fn what_the_disk_refuses_is_counted_and_leaves_no_file_behind() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let now = SystemTime::now();
+        let mut folder = Folder::open(dir.path(), BOUNDS, now).expect("made");
+        folder.write(Some(b"opening"), b"one", now).expect("taken");
+        let full = OpenOptions::new().write(true).open("/dev/full").expect("a disk that is full");
+        folder.current.as_mut().expect("begun").file = full;
+        folder.write(None, b"two", now).expect("taken");
+        assert_eq!(folder.take_tally(), Tally::default());
+        folder.flush().expect_err("refused");
+        assert_eq!(folder.take_tally(), Tally { written: 0, failed: 2 });
+        assert!(folder.is_at_beginning() && list(dir.path()).expect("readable").is_empty());
+        folder.write(Some(b"opening"), b"three", now).expect("taken");
+        folder.flush().expect("written");
+        assert_eq!(folder.take_tally(), Tally { written: 1, failed: 0 });
+        assert_eq!(folder.bytes(), "opening\nthree\n".len() as u64);
+    }
+
+    #[test]
+    fn an_opening_and_what_it_opens_are_in_one_file() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let now = SystemTime::now();
+        let mut folder = Folder::open(dir.path(), BOUNDS, now).expect("made");
+        folder.write(Some(&[b'o'; 200]), b"one", now).expect("written");
+        let files = list(dir.path()).expect("readable");
+        let text = files.iter().map(|file| std::fs::read_to_string(file).expect("text")).collect::<Vec<_>>();
+        assert!(matches!(&text[..], [one] if one.ends_with("\none\n")), "{text:?}");
     }
 
     #[test]
@@ -234,7 +311,7 @@ mod tests {
         let path = dir.path().join("journal");
         let now = SystemTime::now();
         let mut folder = Folder::open(&path, BOUNDS, now).expect("made");
-        folder.write(b"one", now).expect("written");
+        folder.write(None, b"one", now).expect("written");
         std::fs::write(path.join("notes.txt"), "mine").expect("written");
         let mode = |path: &Path| path.metadata().expect("there").permissions().mode() & 0o777;
         assert_eq!((mode(&path), mode(&list(&path).expect("readable")[0])), (0o700, 0o600));

@@ -3,8 +3,8 @@
 //!
 //! Left out are the values of what is named `confpin`, `pin`, `password` or `x-confpin`, in any case: as a query
 //! parameter, as a header field, as a parameter or header of a URI (`Refer-To: <sip:b@e.test?X-ConfPin=12%2334>`, also
-//! escaped once more), and as `name=value`, `"name": "value"` or `<name>value</name>` in a body or a cached value that
-//! is text. Credentials (RFC 3261 §22, HTTP) are never part of an event in the first place. The state of a call that
+//! escaped once more), and as `name=value`, `name="value"`, `"name": "value"`, `"name": 1234`, `<name>value</name>` or a
+//! line `name: value` in a body or a cached value that is text. A number in JSON becomes a 0. Credentials (RFC 3261 §22, HTTP) are never part of an event in the first place. The state of a call that
 //! was given a secret is not described at all, not even by its hash.
 //!
 //! Limits, honestly: a secret is known by its name alone. A guest that copies it to where nothing names it (a display
@@ -187,10 +187,10 @@ fn masked(text: &str) -> Option<String> {
         if end < done || !is_secret(name_before(&lower, end)) {
             continue;
         }
-        let Some((from, to)) = value_after(&lower, end) else { continue };
+        let Some(Found { from, to, is_number }) = value_after(&lower, end) else { continue };
         let (Some(before), Some(value)) = (text.get(done..from), text.get(from..to)) else { continue };
         out.push_str(before);
-        out.push_str(&marker(value));
+        out.push_str(&if is_number { "0".to_owned() } else { marker(value) });
         done = to;
     }
     out.push_str(text.get(done..)?);
@@ -215,22 +215,65 @@ fn name_before(lower: &str, end: usize) -> &str {
     if escaped { name.get(2..).unwrap_or_default() } else { name }
 }
 
-/// Where the value of the name that ends here begins and ends.
-fn value_after(lower: &str, name_end: usize) -> Option<(usize, usize)> {
-    let rest = &lower[name_end..];
-    let (skip, ends): (usize, &[&str]) = if rest.starts_with('=') {
-        (1, &["&", ";", ">", "<", "\"", "'", ",", "?", "#", " ", "\t", "\r", "\n"])
-    } else if rest.starts_with("%3d") {
-        (3, &["%26", "%3b", "%3e", "%3f", "%22", "%20", "&", ";", ">", "<", "\"", "'", ",", "?", " ", "\r", "\n"])
-    } else if rest.starts_with('>') {
-        (1, &["<"])
-    } else {
-        let quoted = rest.trim_start_matches('"').trim_start().strip_prefix(':')?.trim_start().strip_prefix('"')?;
-        (rest.len() - quoted.len(), &["\""])
+/// Where a value begins and ends.
+struct Found {
+    from: usize,
+    to: usize,
+    /// A number in JSON, which a text could not stand for.
+    is_number: bool,
+}
+
+/// The value of the name that ends here.
+fn value_after(lower: &str, name_end: usize) -> Option<Found> {
+    let (head, rest) = lower.split_at_checked(name_end)?;
+    let found = |value: &str, length: usize, is_number| {
+        let from = lower.len() - value.len();
+        Found { from, to: from + length, is_number }
     };
-    let value = &rest[skip..];
-    let length = ends.iter().filter_map(|end| value.find(end)).min().unwrap_or(value.len());
-    Some((name_end + skip, name_end + skip + length))
+    let until = |value: &str, ends: &[&str]| {
+        let length = ends.iter().filter_map(|end| value.find(end)).min().unwrap_or(value.len());
+        found(value, length, false)
+    };
+    let quoted = |value: &str, quote| found(value, quoted_length(value, quote), false);
+    if let Some(value) = rest.strip_prefix('=') {
+        return Some(match value.chars().next() {
+            Some(quote @ ('"' | '\'')) => quoted(&value[1..], quote),
+            _ => until(value, &["&", ";", ">", "<", "\"", "'", ",", "?", "#", " ", "\t", "\r", "\n"]),
+        });
+    }
+    if let Some(value) = rest.strip_prefix("%3d") {
+        const ENDS: [&str; 17] =
+            ["%26", "%3b", "%3e", "%3f", "%22", "%20", "&", ";", ">", "<", "\"", "'", ",", "?", " ", "\r", "\n"];
+        return Some(until(value.strip_prefix("%22").unwrap_or(value), &ENDS));
+    }
+    if let Some(value) = rest.strip_prefix('>') {
+        return Some(until(value, &["<"]));
+    }
+    let after_quote = rest.strip_prefix('"');
+    let value = after_quote.unwrap_or(rest).trim_start().strip_prefix(':')?.trim_start_matches([' ', '\t', '\r', '\n']);
+    let number = value.bytes().take_while(|b| b.is_ascii_digit() || b"+-.e".contains(b)).count();
+    match value.strip_prefix('"') {
+        Some(value) => Some(quoted(value, '"')),
+        None if after_quote.is_some() => (number > 0).then(|| found(value, number, true)),
+        None => begins_line(head).then(|| until(value, &["\r", "\n"])),
+    }
+}
+
+/// As far as the closing quote. One behind a backslash is part of the value.
+fn quoted_length(value: &str, quote: char) -> usize {
+    let mut escaped = false;
+    let is_end = |(_, letter): &(usize, char)| {
+        let end = *letter == quote && !escaped;
+        escaped = *letter == '\\' && !escaped;
+        end
+    };
+    value.char_indices().find(is_end).map_or(value.len(), |(at, _)| at)
+}
+
+/// Whether nothing stands before the name that this ends with in its line.
+fn begins_line(head: &str) -> bool {
+    let line = head.rsplit('\n').next().unwrap_or(head);
+    is_secret(line.trim_start())
 }
 
 /// The marker, for a value that can be one: what is empty, too long or not printable stays so, because it is refused for
@@ -339,13 +382,28 @@ mod tests {
         );
         assert_eq!(value("{\"password\": \"a\", \"b\": 1}"), "{\"password\": \"REDACTED\", \"b\": 1}");
         assert_eq!(value("<confpin>12</confpin>"), "<confpin>REDACTED</confpin>");
+        assert_eq!(value("X-ConfPin: 12#34 5\r\nTo: b"), "X-ConfPin: REDACTED\r\nTo: b");
+        assert_eq!(masked("<sip:bob@pin:5060>; is my pin: no secret"), None);
         assert_eq!(masked("v=0\r\no=- 1 1 IN IP4 1.2.3.4\r\ns=pinning\r\n"), None);
         assert_eq!(masked("ünï pin=ü&ö"), Some("ünï pin=REDACTED&ö".to_owned()));
     }
 
     #[test]
+    fn quotes_belong_to_a_value_and_numbers_are_values() {
+        assert_eq!(value("a;pin=\"12 34\";b=c"), "a;pin=\"REDACTED\";b=c");
+        assert_eq!(value("<user pin='1\"2' name=\"a\"/>"), "<user pin='REDACTED' name=\"a\"/>");
+        assert_eq!(value("<sip:b@e.test?h=pin%3D%2212%22>"), "<sip:b@e.test?h=pin%3D%22REDACTED%22>");
+        assert_eq!(value("{\"pin\":\"ab\\\"cd\\\\\",\"b\":1}"), "{\"pin\":\"REDACTED\",\"b\":1}");
+        assert_eq!(value("{\"confpin\" : -47.11e3, \"b\": 1}"), "{\"confpin\" : 0, \"b\": 1}");
+        assert_eq!(masked("{\"pin\": null, \"password\": \"\"}"), None);
+        assert_eq!(value("pin=\"12"), "pin=\"REDACTED");
+    }
+
+    #[test]
     fn masking_twice_is_masking_once() {
-        for text in ["<sip:b@e.test?X-ConfPin=1>", "pin=1&password=2", "confpin=1%0a2"] {
+        for text in
+            ["<sip:b@e.test?X-ConfPin=1>", "pin=1&password=2", "confpin=1%0a2", "{\"pin\": 7}", "pin='1'", "pin: 1"]
+        {
             assert_eq!(value(&value(text)), value(text));
         }
     }

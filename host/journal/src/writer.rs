@@ -1,12 +1,12 @@
 //! Takes records without waiting, and writes their lines on a thread of its own. What it cannot take in time it drops
 //! and counts: the calls come first.
 
-use crate::files::{Bounds, Folder};
+use crate::files::{Bounds, Folder, Tally};
 use crate::line::{FORMAT, Line, Opening};
 use crate::note::{Draft, Holds, Note, Notes};
 use crate::queue::{Batch, Order, Queue, Taken};
 use plugboard_calls::record::{Record, Settled};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -42,6 +42,13 @@ pub struct Counters {
     pub bytes: AtomicU64,
 }
 
+impl Counters {
+    fn count(&self, Tally { written, failed }: Tally) {
+        self.written.fetch_add(written, Ordering::Relaxed);
+        self.failed.fetch_add(failed, Ordering::Relaxed);
+    }
+}
+
 impl Journal {
     /// A journal in this folder, with a folder for each tenant. `queue_max`: events that wait to be written, in
     /// number.
@@ -56,7 +63,7 @@ impl Journal {
             bounds,
             counters: counters.clone(),
             tenants: HashMap::new(),
-            complained: false,
+            failing: HashSet::new(),
         };
         let theirs = queue.clone();
         let thread = std::thread::Builder::new().name("journal".to_owned()).spawn(move || writer.run(&theirs))?;
@@ -123,7 +130,8 @@ struct Writer {
     bounds: Bounds,
     counters: Arc<Counters>,
     tenants: HashMap<String, Files>,
-    complained: bool,
+    /// Whose journal could not be written when that was last tried, which was said then.
+    failing: HashSet<String>,
 }
 
 /// Versions of a tenant whose opening is remembered, in number: more than there are at once.
@@ -169,57 +177,70 @@ impl Writer {
     }
 
     fn event(&mut self, note: Note, line: &[u8]) {
-        match self.write(note, line) {
-            Ok(()) => {
-                self.counters.written.fetch_add(1, Ordering::Relaxed);
-                self.complained = false;
-            }
-            Err(error) => {
-                self.counters.failed.fetch_add(1, Ordering::Relaxed);
-                self.complain(&error);
-            }
+        let tenant = note.tenant.clone();
+        if let Err(error) = self.write(note, line) {
+            self.complain(&tenant.domain, &error);
         }
     }
 
     fn write(&mut self, note: Note, line: &[u8]) -> io::Result<()> {
         let now = SystemTime::now();
-        let domain = &*note.tenant.domain;
+        let counters = self.counters.clone();
+        let not_opened = |_: &io::Error| counters.count(Tally { failed: 1, ..Tally::default() });
+        let files = self.files(&note.tenant.domain, now).inspect_err(not_opened)?;
+        if files.folder.is_at_beginning() || files.opened.len() > OPENED_MAX {
+            files.opened.clear();
+        }
+        if files.opened.get(&note.version) == Some(&note.holds) {
+            return files.folder.write(None, line, now);
+        }
+        let opening = Opening {
+            format: FORMAT,
+            domain: note.tenant.domain.to_string(),
+            version: Some(note.version.to_string()),
+            limits: note.holds.limits.clone(),
+            settings: (*note.holds.settings).clone(),
+        };
+        files.folder.write(Some(&serde_json::to_vec(&Line::Opening(opening))?), line, now)?;
+        files.opened.insert(note.version, note.holds);
+        Ok(())
+    }
+
+    /// The files of a tenant.
+    fn files(&mut self, domain: &str, now: SystemTime) -> io::Result<&mut Files> {
         if !self.tenants.contains_key(domain) {
             let folder = Folder::open(&self.path.join(folder_name(domain)?), self.bounds, now)?;
             self.tenants.insert(domain.to_owned(), Files { folder, opened: HashMap::new() });
         }
-        let Some(files) = self.tenants.get_mut(domain) else { return Ok(()) };
-        if files.folder.is_at_beginning() || files.opened.len() > OPENED_MAX {
-            files.opened.clear();
-        }
-        if files.opened.get(&note.version) != Some(&note.holds) {
-            let (limits, settings) = (note.holds.limits.clone(), (*note.holds.settings).clone());
-            let version = Some(note.version.to_string());
-            let opening = Opening { format: FORMAT, domain: domain.to_owned(), version, limits, settings };
-            files.folder.write(&serde_json::to_vec(&Line::Opening(opening))?, now)?;
-            files.opened.insert(note.version, note.holds);
-        }
-        files.folder.write(line, now)
+        self.tenants.get_mut(domain).ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
     fn flush(&mut self) {
         self.each(|files| files.folder.flush());
-        let bytes = self.tenants.values().map(|files| files.folder.bytes()).sum();
+        let mut bytes = 0;
+        for (domain, files) in &mut self.tenants {
+            let tally = files.folder.take_tally();
+            self.counters.count(tally);
+            if tally.written > 0 && tally.failed == 0 {
+                self.failing.remove(domain);
+            }
+            bytes += files.folder.bytes();
+        }
         self.counters.bytes.store(bytes, Ordering::Relaxed);
     }
 
     fn each(&mut self, work: impl Fn(&mut Files) -> io::Result<()>) {
-        let failures: Vec<io::Error> = self.tenants.values_mut().filter_map(|files| work(files).err()).collect();
-        for error in failures {
-            self.complain(&error);
+        let failure = |(domain, files): (&String, &mut Files)| Some((domain.clone(), work(files).err()?));
+        let failures: Vec<_> = self.tenants.iter_mut().filter_map(failure).collect();
+        for (domain, error) in failures {
+            self.complain(&domain, &error);
         }
     }
 
     /// Once, until something can be written again.
-    fn complain(&mut self, error: &io::Error) {
-        if !self.complained {
-            self.complained = true;
-            tracing::error!(folder = %self.path.display(), %error, "the journal cannot be written");
+    fn complain(&mut self, tenant: &str, error: &io::Error) {
+        if self.failing.insert(tenant.to_owned()) {
+            tracing::error!(tenant, folder = %self.path.display(), %error, "the journal cannot be written");
         }
     }
 }

@@ -34,6 +34,11 @@ impl fmt::Display for CallKey {
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct LegId(pub u32);
 
+impl LegId {
+    /// Legs that peers opened have ids behind this one.
+    pub const INCOMING: u32 = 1 << 31;
+}
+
 /// One SIP request of a call, sent or received, counted from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]

@@ -394,10 +394,8 @@ impl Shard {
     /// Puts an event into its call's queue, or gives the answer of a host that has no room for it.
     fn enqueue(&mut self, now: Time, call: CallRef, queued: Queued, out: &mut Vec<Output>) {
         let Some(actor) = self.actors.get_mut(&call) else { return };
-        // An order to end always finds room: there is one at a time, and the call does not outlive it.
-        let ending = matches!(*queued.event, Event::Ending(_));
         let full = || actor.queue.len() >= actor.tenant.settings().limits.events_queued_per_call;
-        if !ending && full() {
+        if may_be_declined(&queued.event) && full() {
             actor.tenant.counters.events_dropped.add();
             actor.tenant.counters.limits.reached(Limit::EventsQueuedPerCall);
             self.decline(now, call, &queued.event, over(Limit::EventsQueuedPerCall), out);
@@ -485,6 +483,17 @@ impl Shard {
             }
             self.ended.push_back(Ended { summary: inspect::summary(&actor, now), history: actor.history });
         }
+    }
+}
+
+/// Whether there may be any number of these, so that they find no room when too many wait. All else comes once: for each
+/// request of ours, of which there are `transactions_per_call`, for each timer or leg, and would be missed for ever.
+fn may_be_declined(event: &Event) -> bool {
+    match event {
+        Event::Http { .. } | Event::Replacement { .. } => true,
+        Event::Request { method, .. } => method != "BYE",
+        Event::Response(response) => response.status < 200,
+        Event::Ack { .. } | Event::Cancel { .. } | Event::Failure { .. } | Event::Timer(_) | Event::Ending(_) => false,
     }
 }
 

@@ -80,8 +80,26 @@ pub struct View {
     pub timers: usize,
     /// The id that the next leg gets.
     pub next_leg: u32,
+    /// Legs that peers opened so far, in number; their ids are those behind [`LegId::INCOMING`].
+    #[cfg_attr(feature = "serde", serde(skip_serializing_if = "is_none"))]
+    pub incoming_legs: u32,
     /// The id that the next transaction gets.
     pub next_transaction: u32,
+}
+
+impl View {
+    /// Whether there was a leg of this id, over or not.
+    fn has_had(&self, leg: LegId) -> bool {
+        match leg.0.checked_sub(LegId::INCOMING) {
+            Some(number) => (1..=self.incoming_legs).contains(&number),
+            None => (1..self.next_leg).contains(&leg.0),
+        }
+    }
+}
+
+#[cfg(feature = "serde")]
+fn is_none(number: &u32) -> bool {
+    *number == 0
 }
 
 /// What an effect may do with a leg.
@@ -273,6 +291,7 @@ impl Stage {
         check::headers(&headers)?;
         self.room(&headers, &[])?;
         let view = &mut self.setting.view;
+        let was_there = view.has_had(leg);
         match view.legs.iter_mut().find(|l| l.id == leg) {
             Some(found) if !found.released => {
                 found.released = true;
@@ -282,7 +301,7 @@ impl Stage {
                 Ok(())
             }
             Some(_) => Ok(()),
-            None if (1..view.next_leg).contains(&leg.0) => Ok(()), // over already
+            None if was_there => Ok(()), // over already
             None => Err(StageError::Unknown),
         }
     }
@@ -378,12 +397,12 @@ impl Stage {
         Ok(())
     }
 
-    /// `log.write`
+    /// `log.write`. What is no text of one line becomes one: nobody writes lines in the name of others.
     pub fn log(&mut self, level: LogLevel, mut message: String) {
         if self.log.len() < LOG_LINES_MAX {
             let end = message.floor_char_boundary(LOG_LINE_BYTES_MAX);
             message.truncate(end);
-            self.log.push((level, message));
+            self.log.push((level, one_line(message)));
         }
     }
 
@@ -474,4 +493,9 @@ fn call_id(seed: u64, leg: LegId, host: &str) -> String {
     let high = crate::chance::mix(seed ^ 0x1d_ca11);
     let low = crate::chance::mix(high ^ u64::from(leg.0));
     format!("{high:016x}{low:016x}@{host}")
+}
+
+/// A guest's text on one line, for a log: control characters become spaces.
+pub fn one_line(text: String) -> String {
+    if text.contains(char::is_control) { text.replace(char::is_control, " ") } else { text }
 }

@@ -26,7 +26,7 @@ impl CallRef {
     }
 }
 
-/// The bit that tells ids of received requests from those of sent ones, and legs that peers opened from ours.
+/// The bit that tells ids of received requests from those of sent ones.
 const INCOMING: u32 = 1 << 31;
 /// The bit that tells ids of the host's own requests.
 const OWN: u32 = 1 << 30;
@@ -192,7 +192,7 @@ impl Actor {
     /// An id for a leg that a peer opens, likewise.
     pub fn new_incoming_leg(&mut self) -> LegId {
         self.incoming_legs += 1;
-        LegId(INCOMING | self.incoming_legs)
+        LegId(LegId::INCOMING | self.incoming_legs)
     }
 
     /// An id for a request that the host sends of its own accord; likewise from a range of its own.
@@ -265,6 +265,7 @@ impl Actor {
             timers: self.timers.len(),
             inviting: self.inviting().collect(),
             next_leg: self.next_leg,
+            incoming_legs: self.incoming_legs,
             next_transaction: self.next_transaction,
             ..View::default()
         };

@@ -61,13 +61,13 @@ impl Shard {
         if stands && flow.is_none() {
             return; // repeated, although its ACK is on its way
         }
-        let Some((ack, bye)) = farewell(leg, flow, response) else { return };
+        let Some((ack, bye)) = farewell(leg, stands, flow, response) else { return };
         if let Some((request, next_hop)) = ack {
             let (to_tag, request) = (remote_tag.clone(), Box::new(request));
             self.dispatch(now, Waiting::Ack { client, to_tag, request, next_hop }, out);
         }
         let dialog = (local_tag.apart(), remote_tag.apart());
-        if stands || self.unwanted.contains(&dialog) {
+        if bye.is_none() || self.unwanted.contains(&dialog) {
             return;
         }
         if self.unwanted.len() >= UNWANTED_MAX {
@@ -87,9 +87,11 @@ fn stands(leg: &Leg, remote_tag: &Text) -> bool {
     same && matches!(leg.state, LegState::Accepted | LegState::Up | LegState::Leaving)
 }
 
-/// The ACK and the BYE of the dialog that an unwanted 2xx makes, beside the dialog of its leg.
+/// The ACK and the BYE of the dialog that an unwanted 2xx makes, beside the dialog of its leg; the ACK alone when that is
+/// the one, and `stands`.
 fn farewell(
     leg: Option<&mut Leg>,
+    stands: bool,
     flow: Option<Destination>,
     response: &Response,
 ) -> Option<(Option<Addressed>, Option<Addressed>)> {
@@ -102,6 +104,11 @@ fn farewell(
             &mut forgotten
         }
     };
+    if let Some(dialog) = leg.dialog.as_mut().filter(|_| stands) {
+        // RFC 3261 §12.2.1.2: the target is refreshed, the route set stays.
+        dialog.refresh(&response.headers);
+        return Some((leg.inside(Method::Ack, Some(number), Vec::new()), None));
+    }
     let dialog = Dialog::from_response(response, &leg.target)?;
     if leg.way.is_none() {
         let next_hop = dialog.path().and_then(|path| NextHop::of(&path.next_hop));

@@ -114,8 +114,8 @@ pub(super) struct Sent {
     pub progress: Progress,
     /// Where it went, and where it may go yet.
     pub road: Road,
-    /// Realms whose challenge was answered on this request.
-    pub answered: Vec<String>,
+    /// The field and the realm of each challenge that was answered on this request.
+    pub answered: Vec<(HeaderName, String)>,
     /// Who waits for what becomes of it.
     pub purpose: Purpose,
     /// How often it was repeated because its session interval was too small (RFC 4028 §7.4).

@@ -365,7 +365,9 @@ fn answerable(actor: &Actor, sent: &Sent, response: &Response) -> Option<Answera
     let credentials = actor.tenant.settings().directory.credentials(actor.agent.as_deref()?)?;
     let challenges = Challenge::parse_all(response.headers.get_all(&asked));
     let challenge = best_for(&challenges, &credentials.secret)?;
-    let refused = sent.answered.contains(&challenge.realm) && !challenge.stale;
+    // The credentials of one field were never shown to who asks for the other (RFC 3261 §22.2, §22.3).
+    let before = |(by, realm): &(HeaderName, String)| *by == field && *realm == challenge.realm;
+    let refused = sent.answered.iter().any(before) && !challenge.stale;
     let usable = !refused && sent.answered.len() < CHALLENGES_ANSWERED_MAX;
     usable.then(|| Answerable { challenge: challenge.clone(), field })
 }

@@ -2,7 +2,7 @@
 //! guest hears of the end only.
 
 use super::actor::{CallRef, Queued};
-use super::leg::{Farewell, Leg, LegState, Purpose, Sent, cseq};
+use super::leg::{Farewell, Leg, LegState, Progress, Purpose, Sent, cseq};
 use super::outside::ALLOWED;
 use super::session::Due;
 use super::{Output, Owner, Shard};
@@ -131,6 +131,7 @@ impl Shard {
             return false;
         }
         sent.intervals_refused += 1;
+        sent.progress = Progress::Resolving;
         let cseq = cseq(leg.next_cseq(), &sent.request.method);
         sent.request.headers.set(HeaderName::CSeq, cseq);
         let next_hop = sent.next_hop.clone();

@@ -120,8 +120,13 @@ impl Shard {
         self.pump(now, out);
     }
 
-    /// The way that the dialog came for which something waits.
+    /// The way that the dialog came for which something waits, when that goes there.
     fn way_of(&self, waiting: &Waiting) -> Option<&Way> {
+        self.dialog_way(waiting).filter(|way| way.next_hop == *waiting.next_hop())
+    }
+
+    /// The way that the dialog came for which something waits.
+    fn dialog_way(&self, waiting: &Waiting) -> Option<&Way> {
         let (call, leg) = match waiting {
             Waiting::Request(owner, _) => {
                 let sent = self.actors.get(&owner.call)?.sent.iter().find(|sent| sent.id == owner.transaction)?;
@@ -131,7 +136,7 @@ impl Shard {
                 *self.dialogs.get(&request.headers.from_tag()?)?
             }
         };
-        self.actors.get(&call)?.leg(leg)?.way.as_ref().filter(|way| way.next_hop == *waiting.next_hop())
+        self.actors.get(&call)?.leg(leg)?.way.as_ref()
     }
 
     /// Sends what waits on this path. A request may take the rest of the road later.
@@ -257,7 +262,14 @@ impl Shard {
     fn give_up(&mut self, now: Time, waiting: Waiting, reason: FailureReason, out: &mut Vec<Output>) {
         match waiting {
             Waiting::Request(owner, _) => self.fail(now, owner, reason, out),
-            Waiting::Ack { .. } | Waiting::Nobody { .. } => {} // as if it had been lost
+            // Whoever waits for an ACK repeats its 2xx, and nothing is looked up again for that: better by the way that
+            // the INVITE went than by none.
+            Waiting::Ack { .. } => {
+                if let Some(Way { destination, .. }) = self.dialog_way(&waiting).cloned() {
+                    self.launch(now, waiting, destination, Road::default(), out);
+                }
+            }
+            Waiting::Nobody { .. } => {} // as if it had been lost
         }
     }
 
@@ -364,7 +376,7 @@ impl Shard {
         if leg.state == LegState::Challenged {
             leg.state = LegState::Calling;
         }
-        sent.answered.push(challenge.realm.clone());
+        sent.answered.push((answerable.field.clone(), challenge.realm.clone()));
         let next_hop = sent.next_hop.clone();
         add(&mut actor.sent, Sent { id: transaction, progress: Progress::Resolving, ..sent });
         self.dispatch_or_fail(now, Owner { call, transaction }, next_hop, out);

@@ -291,6 +291,23 @@ fn a_wrong_password_is_not_tried_twice_but_a_stale_nonce_is() {
 }
 
 #[test]
+fn a_proxy_and_a_server_of_one_realm_are_both_answered() {
+    let mut bench = Bench::new(caller);
+    let invite = bench.place("/bob");
+    bench.challenge(&invite, "n1", false);
+    let second = bench.request(Method::Invite);
+    let challenge = "Digest realm=\"example.com\", nonce=\"n2\", qop=\"auth\"";
+    bench.answer_with(&second, 401, b"", &[(HeaderName::WwwAuthenticate, challenge)]);
+    let third = bench.request(Method::Invite);
+    for (field, nonce) in [(HeaderName::ProxyAuthorization, "\"n1\""), (HeaderName::Authorization, "\"n2\"")] {
+        assert!(third.headers.get_str(&field).is_some_and(|proof| proof.contains(nonce)), "{field:?}");
+    }
+    bench.answer_with(&third, 401, b"", &[(HeaderName::WwwAuthenticate, challenge)]);
+    assert!(bench.requests().iter().all(|request| request.method == Method::Ack));
+    assert!(bench.shard.is_empty(), "its password is wrong");
+}
+
+#[test]
 fn a_request_for_a_dialog_of_someone_else_gets_481() {
     let mut bench = Bench::new(caller);
     let invite = bench.place("/bob");
@@ -383,6 +400,28 @@ fn a_full_queue_answers_503_and_loses_no_event_before_it() {
     assert_eq!(bench.answers(), [503]);
     bench.run();
     assert_eq!(bench.answers(), vec![200; bound]);
+}
+
+#[test]
+fn a_full_queue_has_room_for_what_comes_once() {
+    let fill = |bench: &mut Bench| {
+        let bound = bench.tenant.settings().limits.events_queued_per_call;
+        (0..bound + 1).for_each(|_| bench.arrive("GET", "/bob"));
+    };
+    let mut bench = Bench::new(caller);
+    let invite = bench.place("/bob");
+    bench.answers();
+    fill(&mut bench);
+    bench.answer(&invite, 200, "OK", sdp());
+    bench.request(Method::Ack);
+    bench.answers();
+    fill(&mut bench);
+    bench.phone_sends(&invite, Method::Info, 1, b"");
+    assert_eq!(bench.responses(), [503]);
+    fill(&mut bench);
+    bench.phone_sends(&invite, Method::Bye, 2, b"");
+    assert_eq!(bench.responses(), [200]);
+    assert!(bench.shard.is_empty(), "the guest heard of it, and the call is over");
 }
 
 #[test]

@@ -152,12 +152,12 @@ fn a_leg_takes_requests_only_while_it_has_a_dialog() {
 #[test]
 fn a_leg_can_be_released_any_number_of_times_and_only_when_it_was_there() {
     let legs = vec![LegView { id: LegId(2), dialog: true, released: false }];
-    let mut stage =
-        stage(View { legs: legs.into(), next_leg: 3, next_transaction: 1, ..View::default() }, Principal::Network);
-    for leg in [2, 2, 1] {
+    let view = View { legs: legs.into(), next_leg: 3, incoming_legs: 2, next_transaction: 1, ..View::default() };
+    let mut stage = stage(view, Principal::Network);
+    for leg in [2, 2, 1, LegId::INCOMING + 1, LegId::INCOMING + 2] {
         assert_eq!(stage.release(LegId(leg), vec![]), Ok(()), "{leg}");
     }
-    for leg in [0, 3] {
+    for leg in [0, 3, LegId::INCOMING, LegId::INCOMING + 3] {
         assert_eq!(stage.release(LegId(leg), vec![]), Err(StageError::Unknown), "{leg}");
     }
     assert_eq!(stage.seal(Ok(None)).expect("committed").effects.len(), 1);
@@ -213,4 +213,12 @@ fn a_log_is_cut_at_its_bounds_and_never_within_a_character() {
     let log = stage.take_log();
     assert_eq!(log.len(), LOG_LINES_MAX);
     assert!(log.iter().all(|(_, line)| line.len() <= LOG_LINE_BYTES_MAX));
+}
+
+#[test]
+fn a_log_line_is_one_line() {
+    let mut stage = fresh();
+    stage.log(LogLevel::Info, "up\r\n2026-01-01T00:00:00Z ERROR plugboard: all is lost\u{85}\u{1b}[2K".to_owned());
+    let [(_, line)] = &stage.take_log()[..] else { panic!("one line") };
+    assert_eq!(line, "up  2026-01-01T00:00:00Z ERROR plugboard: all is lost  [2K");
 }

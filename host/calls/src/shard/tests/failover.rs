@@ -92,6 +92,19 @@ fn the_number_of_targets_has_its_bound() {
 }
 
 #[test]
+fn an_ack_whose_next_hop_is_not_found_goes_the_way_of_the_invite() {
+    let mut bench = Bench::new(super::caller);
+    let invite = bench.place("/bob");
+    bench.answer_with(&invite, 200, sdp(), &[(HeaderName::Contact, "<sip:bob@gone.example>")]);
+    bench.sent();
+    bench.resolve(&[]);
+    let ack = bench.request(Method::Ack);
+    assert_eq!((&*ack.uri, bench.went_to().as_str()), ("sip:bob@gone.example", "127.0.0.1:5080"));
+    bench.answer_with(&invite, 200, sdp(), &[(HeaderName::Contact, "<sip:bob@gone.example>")]);
+    bench.request(Method::Ack);
+}
+
+#[test]
 fn a_challenge_is_answered_to_who_made_it() {
     let mut bench = Bench::new(super::caller);
     let invite = called(&mut bench, &["192.0.2.1:5060", "192.0.2.2:5060"]);

@@ -73,14 +73,20 @@ fn a_2xx_to_a_re_invite_that_ran_out_of_time_does_not_cost_the_call() {
         _ => caller(context, state, event, stage),
     });
     let invite = bench.place("/bob");
-    bench.answer(&invite, 200, "OK", sdp());
+    let by_proxy = [(HeaderName::RecordRoute, "<sip:127.0.0.1:5090;lr>")];
+    bench.answer_with(&invite, 200, sdp(), &by_proxy);
     bench.request(Method::Ack);
     bench.phone_sends(&invite, Method::Info, 1, b"");
     let again = bench.request(Method::Invite);
     bench.pass(Duration::from_secs(40));
     bench.sent();
     bench.answer(&again, 200, "OK", sdp());
-    assert_eq!(methods(&mut bench), [Method::Ack]);
+    let sent = bench.requests();
+    let [ack] = &sent[..] else { panic!("not one request: {sent:?}") };
+    assert_eq!((&ack.method, ack.headers.get_str(&HeaderName::Route)), (&Method::Ack, Some("<sip:127.0.0.1:5090;lr>")));
+    bench.phone_sends(&invite, Method::Info, 2, b"");
+    let next = bench.request(Method::Invite).headers.cseq().expect("a CSeq").number;
+    assert_eq!(next, again.headers.cseq().expect("a CSeq").number + 1);
 }
 
 #[test]

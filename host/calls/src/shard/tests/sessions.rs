@@ -191,6 +191,25 @@ fn a_422_is_followed_by_the_host_and_the_guest_hears_of_the_answer_only() {
 }
 
 #[test]
+fn a_call_that_is_given_up_while_a_422_is_followed_does_not_ring() {
+    let mut bench = Bench::new(caller);
+    bench.ask_for_sessions(90);
+    bench.arrive("POST", "/bob@phones.example");
+    bench.run();
+    bench.resolve(&["192.0.2.1:5060"]);
+    let invite = bench.request(Method::Invite);
+    bench.answer_with(&invite, 422, b"", &[(HeaderName::MinSe, "3600")]);
+    assert!(bench.requests().iter().all(|request| request.method == Method::Ack));
+    bench.arrive("DELETE", "/bob@phones.example");
+    bench.run();
+    if bench.asks() {
+        bench.resolve(&["192.0.2.1:5060"]);
+    }
+    assert!(bench.requests().is_empty(), "nobody waits for the answer");
+    assert!(bench.shard.is_empty());
+}
+
+#[test]
 fn a_422_again_and_again_is_not_followed_for_ever() {
     let mut bench = Bench::new(caller);
     bench.ask_for_sessions(90);

@@ -85,11 +85,13 @@ impl CompiledFolder {
 fn write(file: &Path, code: &[u8]) -> io::Result<()> {
     let partial = file.with_extension(format!("{}.partial", std::process::id()));
     let mut out = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&partial)?;
-    out.write_all(MAGIC)?;
-    out.write_all(&Sha256::digest(code))?;
-    out.write_all(code)?;
-    out.sync_all()?;
-    fs::rename(&partial, file)
+    let checksum = Sha256::digest(code);
+    let written = [&MAGIC[..], &checksum, code].iter().try_for_each(|part| out.write_all(part));
+    // A full disk wants back what could be written.
+    written
+        .and_then(|()| out.sync_all())
+        .and_then(|()| fs::rename(&partial, file))
+        .inspect_err(|_| drop(fs::remove_file(&partial)))
 }
 
 /// The code in a file, if it is what was written.

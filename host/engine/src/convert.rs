@@ -3,6 +3,7 @@
 
 use crate::bindings::{Description, auth, log, sip, types};
 use plugboard_calls::contract;
+use plugboard_calls::stage::one_line;
 
 /// Longest text of a guest's fault that is kept, in bytes.
 const FAULT_BYTES_MAX: usize = 1_024;
@@ -257,7 +258,7 @@ impl From<types::Fault> for contract::Fault {
     fn from(fault: types::Fault) -> Self {
         let cut = |mut text: String| {
             text.truncate(text.floor_char_boundary(FAULT_BYTES_MAX));
-            text
+            one_line(text)
         };
         match fault {
             types::Fault::BadState(text) => Self::BadState(cut(text)),

@@ -11,7 +11,7 @@ mod versions;
 
 use crate::config::{Config, ConfigError};
 use crate::demo;
-use crate::deploy::{DRAIN_SECONDS_MAX, Then};
+use crate::deploy::{Alone, DRAIN_SECONDS_MAX, Then};
 use crate::{logs, serve};
 use clap::{Args, Parser, Subcommand};
 use std::path::{Path, PathBuf};
@@ -23,6 +23,11 @@ Exit codes:
   1  refused or failed
   2  wrong arguments or configuration
   3  the server cannot be reached";
+
+const CHECK_EXAMPLES: &str = "\
+Examples:
+  plugboard check target/guests/controller.wasm
+  plugboard check mine.wasm --domain example.com";
 
 const DEPLOY_EXAMPLES: &str = "\
 Examples:
@@ -66,13 +71,12 @@ enum Command {
     /// Says whether a component can be deployed
     ///
     /// Checks, compiles and tries it as a deployment would. Asks no server.
-    #[command(after_help = "Example:\n  plugboard check target/guests/controller.wasm")]
+    #[command(after_help = CHECK_EXAMPLES)]
     Check {
         /// The component
         guest: PathBuf,
-        /// As for a tenant with wasi = true
-        #[arg(long)]
-        wasi: bool,
+        #[command(flatten)]
+        granted: Granted,
         #[command(flatten)]
         output: Output,
     },
@@ -235,6 +239,29 @@ struct ConfigArgs {
     config: PathBuf,
 }
 
+/// What a component may have that is tried apart from a server.
+#[derive(Args, Clone)]
+struct Granted {
+    /// As for this tenant of the configuration file: with its memory, its deadline and its wasi
+    #[arg(long, value_name = "DOMAIN", conflicts_with = "wasi")]
+    domain: Option<String>,
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// As for a tenant with wasi = true; it may import WASI
+    #[arg(long)]
+    wasi: bool,
+}
+
+impl Granted {
+    fn alone(&self) -> Result<Alone, Failure> {
+        let Some(domain) = &self.domain else { return Ok(Alone::usual(self.wasi)) };
+        let config = Config::load(&self.config.config)?;
+        let tenant = config.tenants.iter().find(|tenant| tenant.domain.eq_ignore_ascii_case(domain));
+        let missing = || Failure::Usage(format!("there is no tenant {domain} in {}", self.config.config.display()));
+        Ok(Alone::like(&config.engine, tenant.ok_or_else(missing)?))
+    }
+}
+
 /// Which server, and which of its tenants.
 #[derive(Args, Clone)]
 struct Place {
@@ -307,7 +334,7 @@ async fn run(command: Command) -> Result<(), Failure> {
     match command {
         Command::Serve { config } => serve(&config.config).await,
         Command::Demo { stay, no_color } => demonstrate(demo::DemoOptions { stay, no_colour: no_color }).await,
-        Command::Check { guest, wasi, output } => versions::check(&guest, wasi, output),
+        Command::Check { guest, granted, output } => versions::check(&guest, &granted, output),
         Command::Deploy { guest, percent, shadow, migrate, trial, force, drain_after, then, place, output } => {
             let how = versions::How { percent, shadow, migrate, trial, force, drain: drain_after.zip(then) };
             versions::deploy(&guest, how, &place, output).await

@@ -29,7 +29,7 @@ mod version;
 
 pub use back_off::SteppedBack;
 pub use drain::{Drain, Draining, Then};
-pub use engine::{EngineLoader, engine, grants_the_same, load_alone, try_out};
+pub use engine::{Alone, EngineLoader, engine, grants_the_same};
 pub use renew::{Frozen, Prepared};
 pub use shadow::{Findings, Shadow};
 pub use share::{Newcomers, Share};

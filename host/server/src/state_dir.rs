@@ -43,9 +43,9 @@ pub fn write(file: &Path, bytes: &[u8]) -> Result<()> {
     let mut aside = file.as_os_str().to_owned();
     aside.push(".new");
     let mut opened = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&aside)?;
-    opened.write_all(bytes)?;
-    opened.sync_all()?;
-    std::fs::rename(&aside, file)?;
+    let written = opened.write_all(bytes).and_then(|()| opened.sync_all());
+    // A full disk wants back what could be written.
+    written.and_then(|()| std::fs::rename(&aside, file)).inspect_err(|_| drop(std::fs::remove_file(&aside)))?;
     match file.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => File::open(folder)?.sync_all(),
         _ => Ok(()),

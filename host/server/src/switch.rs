@@ -134,6 +134,8 @@ pub struct Switch {
     /// What came that belongs to nothing. Taken with a shard's lock, never the other way round.
     floods: Mutex<Floods>,
     journal: OnceLock<Arc<Journal>>,
+    /// No new calls are taken.
+    draining: AtomicBool,
     stopping: AtomicBool,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
@@ -164,6 +166,7 @@ impl Switch {
             counters: inspect::Live::default(),
             floods: Mutex::new(Floods::new(config.source_limit)),
             journal: OnceLock::new(),
+            draining: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
             threads: Mutex::default(),
         });
@@ -203,6 +206,11 @@ impl Switch {
             Ok(chosen) => chosen,
             Err(answer) => return answer,
         };
+        // A safe request (RFC 9110 §9.2.1) begins no call.
+        let is_safe = matches!(request.method.as_str(), "GET" | "HEAD" | "OPTIONS");
+        if self.draining.load(Ordering::Acquire) && !is_safe && !self.knows(tenant, &key) {
+            return plain(503, "the server is going down and takes no new calls", true);
+        }
         let exchange = ExchangeId(self.next_exchange.fetch_add(1, Ordering::Relaxed));
         let (sender, receiver) = oneshot::channel();
         lock(&self.waiting).insert(exchange, sender);
@@ -230,9 +238,10 @@ impl Switch {
         }
     }
 
-    /// Waits for the calls to end by themselves, ends what is left at the deadline, and stops the threads. Nothing
+    /// Takes no new calls, waits for those that are up to end by themselves, ends what is left at the deadline, and stops the threads. Nothing
     /// can be asked of the switch afterwards.
     pub async fn drain(self: &Arc<Self>, deadline: Duration) {
+        self.draining.store(true, Ordering::Release);
         self.wait_until_empty(deadline).await;
         self.end_calls(EndingReason::Shutdown, |_, _| true);
         self.wait_until_empty(FAREWELL_TIME_MAX).await;
@@ -268,9 +277,7 @@ impl Switch {
         let live = newcomers.live();
         let key = self.route(tenant, live, principal, request).await?;
         let chosen = newcomers.logic_for(&tenant.domain, &key);
-        let is_up =
-            || lock(&self.shards[usize::from(self.shard_for(&tenant.domain, &key))]).knows(&tenant.domain, &key);
-        let key = match Arc::ptr_eq(chosen, live) || is_up() {
+        let key = match Arc::ptr_eq(chosen, live) || self.knows(tenant, &key) {
             true => key,
             false => self.route(tenant, chosen, principal, request).await?,
         };
@@ -340,6 +347,11 @@ impl Switch {
                 Err(broken(&breakdown))
             }
         }
+    }
+
+    /// Whether there is such a call.
+    fn knows(&self, tenant: &Tenant, key: &CallKey) -> bool {
+        lock(&self.shards[usize::from(self.shard_for(&tenant.domain, key))]).knows(&tenant.domain, key)
     }
 
     fn shard_for(&self, domain: &str, key: &CallKey) -> u8 {

@@ -67,6 +67,23 @@ fn exit_codes_tell_what_went_wrong() {
 }
 
 #[test]
+fn a_component_is_checked_as_for_a_tenant() {
+    let place = Place::new("check-domain");
+    let run = |arguments: &[&str]| {
+        let output = Command::new(plugboard()).args(arguments).current_dir(place.folder()).output().expect("it runs");
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let tenants = "[tenants.\"usual.test\"]\n\n[tenants.\"tight.test\".limits]\nmemory_bytes = 1048576\n";
+    place.write("plugboard.toml", tenants);
+    let controller = guest("controller").display().to_string();
+    assert_eq!(run(&["check", &controller, "--domain", "Usual.test"]).0, Some(0));
+    let (code, says) = run(&["check", &controller, "--domain", "tight.test"]);
+    assert!(code == Some(1) && says.contains("memory"), "{says}");
+    let (code, says) = run(&["check", &controller, "--domain", "other.test"]);
+    assert!(code == Some(2) && says.contains("other.test") && says.contains("plugboard.toml"), "{says}");
+}
+
+#[test]
 fn every_command_has_help_with_an_example() {
     let commands = [
         "serve", "demo", "check", "deploy", "rollback", "versions", "call", "status", "transfer", "hangup", "calls",

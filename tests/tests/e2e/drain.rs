@@ -1,5 +1,6 @@
 //! SIGTERM.
 
+use std::net::TcpStream;
 use std::time::Duration;
 
 use plugboard_tests::http::Connection;
@@ -15,6 +16,7 @@ fn idle_server_goes_at_once() {
     let mut server = Server::start(&place, &[Domain::example()]);
     let mut idle = Connection::https(server.https).expect("it listens");
     assert_eq!(idle.send("GET", "/callcontroller/alice/bob", &[], &[]).expect("it answers").status, 200);
+    let _silent = [server.https, server.digest, server.admin].map(|at| TcpStream::connect(at).expect("it listens"));
     server.process().terminate();
     let code = until("the server to go", Duration::from_secs(5), || server.process().ended());
     assert_eq!(code, 0, "{}", server.log());
@@ -33,6 +35,11 @@ fn calls_that_are_up_are_ended_at_the_deadline() {
     until("the listener to close", SOON, || Connection::https(call.server.https).is_err().then_some(()));
     let ready = Connection::http(call.server.admin).and_then(|mut admin| admin.send("GET", "/readyz", &[], &[]));
     assert_eq!(ready.expect("the admin listener goes last").status, 503);
+    let ask =
+        |method, path: &str| call.server.admin(method, &format!("/v1/tenants/example.test/api{path}"), &[]).status;
+    assert_eq!(ask("POST", "/callcontroller/alice/nobody"), 503, "no new calls");
+    assert_eq!(ask("GET", "/callcontroller/alice/nobody"), 200);
+    assert_eq!(ask("GET", &call.path), 200);
     calling.finish();
     called.finish();
     let code = until("the server to go", SOON, || call.server.process().ended());

@@ -362,12 +362,14 @@ fn a_target_waits_for_the_end_of_the_referrers_re_invite() {
 
 #[test]
 fn the_referrer_hears_that_the_call_ended_first() {
-    let ends: [fn(&mut Kit<CallController>); 2] =
-        [|kit| drop(kit.request(BOB, "BYE", &[], b"")), |kit| drop(kit.http("DELETE", CALL))];
-    for end in ends {
+    for by_phone in [true, false] {
         let mut kit = up();
         refer(&mut kit, ALICE, &[("Refer-To", TO_CAROL)]);
-        end(&mut kit);
+        if by_phone {
+            kit.request(BOB, "BYE", &[], b"");
+        } else {
+            kit.http("DELETE", CALL);
+        }
         let effects = kit.take_effects();
         let over = ("terminated;reason=noresource".to_string(), "SIP/2.0 487 Request Terminated".to_string());
         assert_eq!(notifies(&effects, ALICE), [over]);

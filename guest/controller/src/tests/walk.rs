@@ -200,7 +200,10 @@ fn phone(kit: &mut Kit<CallController>, random: &mut Random) {
         10 => drop(kit.request(leg, "NOTIFY", &NOTIFY, b"SIP/2.0 180 Ringing")),
         11 => drop(kit.request(leg, "NOTIFY", &NOTIFY, b"SIP/2.0 486 Busy Here")),
         12 => drop(kit.request(leg, "OPTIONS", &[], b"")),
-        13 => drop(kit.replace(leg, "sip:dave@example.com", if random.within(0, 1) == 0 { &description } else { b"" })),
+        13 => {
+            let body = if random.within(0, 1) == 0 { &description[..] } else { b"" };
+            kit.replace(leg, "sip:dave@example.com", body);
+        }
         14 => {
             kit.request(leg, "REFER", &[("Refer-To", "<sip:x@y>")], b"");
             if random.within(0, 2) == 0 {

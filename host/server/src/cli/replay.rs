@@ -1,9 +1,7 @@
 //! `plugboard replay`
 
 use super::show::{print, print_json};
-use super::{Failure, Output, versions};
-use crate::config::EngineConfig;
-use crate::deploy::load_alone;
+use super::{Failure, Granted, Output, versions};
 use clap::Args;
 use plugboard_engine::Version;
 use plugboard_journal::{Options, Replay, Report, read};
@@ -12,8 +10,9 @@ use std::sync::Arc;
 
 /// What stands below the options.
 pub(super) const HELP: &str = "\
-Example:
+Examples:
   plugboard replay plugboard-data/journal/example.com --guest new.wasm
+  plugboard replay plugboard-data/journal/example.com --guest new.wasm --domain example.com
 
 Exit codes:
   0  nothing would have gone differently
@@ -42,16 +41,15 @@ pub(super) struct ReplayArgs {
     /// Compare the bytes of each state too: for components that must encode it the same
     #[arg(long)]
     state: bool,
-    /// The component may import WASI, as for a tenant that says `wasi = true`
-    #[arg(long)]
-    wasi: bool,
+    #[command(flatten)]
+    granted: Granted,
     #[command(flatten)]
     output: Output,
 }
 
 /// Runs the calls of a journal against a component, and says what it comes to by its exit code too.
 pub(super) fn replay(args: &ReplayArgs) -> Result<(), Failure> {
-    let candidate = load(&args.guest, args.wasi)?;
+    let candidate = load(&args.guest, &args.granted)?;
     let unreadable = |error: read::ReadError| Failure::Usage(error.to_string());
     let mut replay = Replay::new(&*candidate, Options { all: args.all, state: args.state });
     for file in read::files(&args.journal).map_err(unreadable)? {
@@ -78,10 +76,10 @@ fn verdict(report: &Report) -> Result<(), Failure> {
     }
 }
 
-fn load(guest: &Path, wasi: bool) -> Result<Arc<Version>, Failure> {
+fn load(guest: &Path, granted: &Granted) -> Result<Arc<Version>, Failure> {
     let component = versions::read(guest)?;
     let refused = |error| Failure::Usage(format!("{}: {error}", guest.display()));
-    load_alone(&EngineConfig::default(), wasi, component).map_err(refused)
+    granted.alone()?.load(component).map_err(refused)
 }
 
 #[cfg(test)]

@@ -2,19 +2,18 @@
 
 use super::client::Client;
 use super::show::{ago, left, print, print_json, size, table, time};
-use super::{Failure, Output, Place};
+use super::{Failure, Granted, Output, Place};
 use crate::admin::views::{DeployedView, FindingsView, MoveView, RolledBackView, VersionView};
-use crate::config::EngineConfig;
-use crate::deploy::{Then, try_out};
+use crate::deploy::Then;
 use http::Method;
 use std::path::Path;
 
 /// `plugboard check`
-pub(super) fn check(guest: &Path, wasi: bool, output: Output) -> Result<(), Failure> {
+pub(super) fn check(guest: &Path, granted: &Granted, output: Output) -> Result<(), Failure> {
     let component = read(guest)?;
     let size = component.len();
     let refused = |error: plugboard_engine::Error| Failure::Refused(format!("{}: {error}", guest.display()));
-    let description = try_out(&EngineConfig::default(), wasi, component).map_err(refused)?;
+    let description = granted.alone()?.try_out(component).map_err(refused)?;
     if output.json {
         return print_json(&serde_json::json!({
             "name": description.name,

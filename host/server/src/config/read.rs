@@ -261,6 +261,10 @@ fn tenants(root: &mut Table<'_>, folder: &Path) -> Vec<TenantConfig> {
             value.wrong("a tenant is named by its SIP domain: write [tenants.\"example.com\"]");
             continue;
         };
+        if found.iter().any(|tenant: &TenantConfig| tenant.domain == domain) {
+            value.wrong(&format!("the domain `{domain}` is a tenant already: the case of letters makes no difference"));
+            continue;
+        }
         let Some(tenant) = tenant(domain, &value, folder) else { continue };
         for host in tenant.hosts.iter().chain([&tenant.domain]) {
             let owner = owners.entry(host.clone()).or_insert_with(|| tenant.domain.clone());

@@ -253,6 +253,7 @@ aliases = ["201", "alice"]
 [tenants."b.example"]
 hosts = ["shared.example", "a.example"]
 [tenants."not a domain"]
+[tenants."A.example"]
 "#,
     );
     let all = found.join("\n");
@@ -263,10 +264,11 @@ hosts = ["shared.example", "a.example"]
         ":8: tenants.\"b.example\": the host `shared.example` belongs to the tenant `a.example` already",
         ":8: tenants.\"b.example\": the host `a.example` belongs to",
         ":10: tenants.\"not a domain\": a tenant is named by its SIP domain",
+        "tenants.\"A.example\": the domain `a.example` is a tenant already",
     ] {
         assert!(all.contains(expected), "{expected} in\n{all}");
     }
-    assert_eq!(found.len(), 6, "{all}");
+    assert_eq!(found.len(), 7, "{all}");
 }
 
 #[test]

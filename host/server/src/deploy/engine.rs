@@ -32,27 +32,45 @@ pub fn engine(config: &EngineConfig, state_dir: &StateDir) -> Result<Engine, Err
     Engine::new(limits(config), Some(&state_dir.path(COMPILED)))
 }
 
-/// Checks, compiles and tries a component without taking it into service, as for a tenant that says `wasi`; what it
-/// says it is.
-///
-/// # Errors
-/// What is wrong with it.
-pub fn try_out(config: &EngineConfig, wasi: bool, component: Vec<u8>) -> Result<Description, Error> {
-    Ok(tried(config, wasi, component)?.description().clone())
+/// What a component may have that is tried apart from a server.
+#[derive(Clone, Debug)]
+pub struct Alone {
+    limits: EngineLimits,
+    grant: Grant,
 }
 
-/// Call logic of no tenant, to run recorded calls against.
-///
-/// # Errors
-/// As [`try_out`].
-pub fn load_alone(config: &EngineConfig, wasi: bool, component: Vec<u8>) -> Result<Arc<Version>, Error> {
-    Ok(tried(config, wasi, component)?.version(&[0; 32], Arc::default()))
-}
+impl Alone {
+    /// As for a tenant of which nothing is configured, but perhaps `wasi`.
+    pub fn usual(wasi: bool) -> Self {
+        let limits = limits(&EngineConfig::default());
+        Self { grant: grant(&limits, wasi, None, None), limits }
+    }
 
-fn tried(config: &EngineConfig, wasi: bool, component: Vec<u8>) -> Result<Tried, Error> {
-    let engine = Engine::new(limits(config), None)?;
-    let grant = grant(engine.limits(), wasi, None, None);
-    engine.check_with(component, grant)?.compile()?.try_out()
+    /// As for this tenant.
+    pub fn like(config: &EngineConfig, tenant: &TenantConfig) -> Self {
+        let limits = limits(config);
+        Self { grant: granted(&limits, tenant), limits }
+    }
+
+    /// Checks, compiles and tries a component without taking it into service; what it says it is.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn try_out(self, component: Vec<u8>) -> Result<Description, Error> {
+        Ok(self.tried(component)?.description().clone())
+    }
+
+    /// Call logic of no tenant, to run recorded calls against.
+    ///
+    /// # Errors
+    /// As [`Self::try_out`].
+    pub fn load(self, component: Vec<u8>) -> Result<Arc<Version>, Error> {
+        Ok(self.tried(component)?.version(&[0; 32], Arc::default()))
+    }
+
+    fn tried(self, component: Vec<u8>) -> Result<Tried, Error> {
+        Engine::new(self.limits, None)?.check_with(component, self.grant)?.compile()?.try_out()
+    }
 }
 
 fn limits(config: &EngineConfig) -> EngineLimits {
@@ -73,7 +91,7 @@ fn grant(limits: &EngineLimits, wasi: bool, memory_bytes: Option<usize>, event_d
 impl EngineLoader {
     /// A loader for this tenant.
     pub fn new(engine: Engine, tenant: &TenantConfig) -> Self {
-        let grant = granted(&engine, tenant);
+        let grant = granted(engine.limits(), tenant);
         Self { engine, grant, domain: tenant.domain.clone(), settings: Arc::new(tenant.settings.clone()) }
     }
 
@@ -84,13 +102,13 @@ impl EngineLoader {
     }
 }
 
-fn granted(engine: &Engine, tenant: &TenantConfig) -> Grant {
-    grant(engine.limits(), tenant.wasi, tenant.memory_bytes, tenant.event_deadline)
+fn granted(limits: &EngineLimits, tenant: &TenantConfig) -> Grant {
+    grant(limits, tenant.wasi, tenant.memory_bytes, tenant.event_deadline)
 }
 
 /// Whether what `other` grants its call logic is the same: versions can be kept.
 pub fn grants_the_same(engine: &Engine, tenant: &TenantConfig, other: &TenantConfig) -> bool {
-    granted(engine, tenant) == granted(engine, other)
+    granted(engine.limits(), tenant) == granted(engine.limits(), other)
 }
 
 impl Loader for EngineLoader {

@@ -33,14 +33,18 @@ pub(super) async fn serve(
     source: SocketAddr,
     settings: &Settings,
     handler: Arc<dyn Handler>,
-    stop: watch::Receiver<bool>,
+    mut stop: watch::Receiver<bool>,
 ) {
     // An answer is one write; waiting for more to send would only delay it.
     let _ = socket.set_nodelay(true);
     let Some(tls) = &settings.tls else {
         return serve_http(socket, false, source, settings, handler, stop).await;
     };
-    match timeout(settings.limits.handshake_timeout, tls.accept(socket)).await {
+    let shaken = tokio::select! {
+        shaken = timeout(settings.limits.handshake_timeout, tls.accept(socket)) => shaken,
+        _ = stop.wait_for(|stop| *stop) => return, // nothing was asked yet
+    };
+    match shaken {
         Ok(Ok(stream)) => {
             let by_frames = stream.get_ref().1.alpn_protocol() == Some(b"h2");
             serve_http(stream, by_frames, source, settings, handler, stop).await;

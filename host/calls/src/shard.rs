@@ -13,6 +13,7 @@ mod answer;
 mod breakdown;
 mod commit;
 mod consultation;
+mod credentials;
 mod dialog;
 mod face;
 mod failover;

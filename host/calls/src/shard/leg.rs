@@ -1,6 +1,7 @@
 //! One leg: an INVITE of ours and the dialog that comes of it. The host tracks it whatever the guest does, so that it
 //! can always be released.
 
+use super::credentials::{Answerable, Answered, Nonces};
 use super::dialog::{Dialog, Path};
 use super::face::Way;
 use super::failover::Road;
@@ -8,7 +9,6 @@ use super::refers::Refers;
 use super::session::Session;
 use crate::contract::{Header, LegId, TransactionId};
 use bytes::Bytes;
-use plugboard_sip::digest::Challenge;
 use plugboard_sip::locate::NextHop;
 use plugboard_sip::message::{HeaderName, Headers, Method, Request, Response, Value};
 use plugboard_sip::text::{Text, printed};
@@ -62,8 +62,8 @@ pub(super) struct Leg {
     pub way: Option<Way>,
     /// Whether the peer takes by TCP what is too large for UDP, once that was tried.
     pub takes_tcp: Option<bool>,
-    /// The nonce that was answered last on this leg, and how often (RFC 7616 §3.4: nc).
-    pub nonce: Option<(String, u32)>,
+    /// The nonces that were used on this leg.
+    pub nonces: Nonces,
 }
 
 /// Where a leg stands.
@@ -114,8 +114,8 @@ pub(super) struct Sent {
     pub progress: Progress,
     /// Where it went, and where it may go yet.
     pub road: Road,
-    /// The field and the realm of each challenge that was answered on this request.
-    pub answered: Vec<(HeaderName, String)>,
+    /// The challenges that it answers.
+    pub answered: Answered,
     /// Who waits for what becomes of it.
     pub purpose: Purpose,
     /// How often it was repeated because its session interval was too small (RFC 4028 §7.4).
@@ -144,13 +144,6 @@ pub(super) enum Progress {
     Challenged(Box<Answerable>),
     /// A 2xx to an INVITE that the guest has not acknowledged.
     Unacknowledged { client: ClientId, give_up: Time },
-}
-
-/// A challenge, and the header field that answers it.
-#[derive(Debug)]
-pub(super) struct Answerable {
-    pub challenge: Challenge,
-    pub field: HeaderName,
 }
 
 /// A request of the peer that still wants its final response.
@@ -184,7 +177,7 @@ impl Leg {
             farewell: None,
             way: None,
             takes_tcp: None,
-            nonce: None,
+            nonces: Nonces::default(),
             target,
         }
     }

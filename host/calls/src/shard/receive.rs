@@ -1,9 +1,10 @@
 //! What comes from the network: dialogs and legs follow it at once, the guest hears of it as an event.
 
 use super::actor::{Actor, CallRef, Origin, Queued, add, take};
+use super::credentials::Answerable;
 use super::dialog::refreshes_target;
 use super::failover::Trouble;
-use super::leg::{ACK_TIME_MAX, Answerable, Farewell, LegState, Owed, Progress, Purpose, Sent};
+use super::leg::{ACK_TIME_MAX, Farewell, LegState, Owed, Progress, Purpose, Sent};
 use super::told::{request_event, response_event, visible};
 use super::{LayerOutput, Output, Owner, Shard, glare, session};
 use crate::contract::*;
@@ -14,9 +15,6 @@ use plugboard_sip::time::Time;
 use plugboard_sip::transaction::{self, ClientId, ServerId};
 use plugboard_sip::transport::Destination;
 use plugboard_sip::values::MaxForwards;
-
-/// Challenges that are answered on one request, in number: more than one when several proxies ask, or a nonce is stale.
-const CHALLENGES_ANSWERED_MAX: usize = 4;
 
 /// A response, and what it answers.
 pub(super) struct Matched<'a> {
@@ -365,11 +363,8 @@ fn answerable(actor: &Actor, sent: &Sent, response: &Response) -> Option<Answera
     let credentials = actor.tenant.settings().directory.credentials(actor.agent.as_deref()?)?;
     let challenges = Challenge::parse_all(response.headers.get_all(&asked));
     let challenge = best_for(&challenges, &credentials.secret)?;
-    // The credentials of one field were never shown to who asks for the other (RFC 3261 §22.2, §22.3).
-    let before = |(by, realm): &(HeaderName, String)| *by == field && *realm == challenge.realm;
-    let refused = sent.answered.iter().any(before) && !challenge.stale;
-    let usable = !refused && sent.answered.len() < CHALLENGES_ANSWERED_MAX;
-    usable.then(|| Answerable { challenge: challenge.clone(), field })
+    let answerable = Answerable { challenge: challenge.clone(), field };
+    sent.answered.may_answer(&answerable).then_some(answerable)
 }
 
 impl From<transaction::FailureReason> for FailureReason {

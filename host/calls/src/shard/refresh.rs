@@ -119,6 +119,7 @@ impl Shard {
         if response.status != Status::SESSION_INTERVAL_TOO_SMALL {
             return false;
         }
+        let cnonce = self.cnonce();
         let Some(actor) = self.actors.get_mut(&owner.call) else { return false };
         let Some(at) = actor.sent.iter().position(|sent| sent.id == owner.transaction) else { return false };
         let Some(sent) = actor.sent.get_mut(at) else { return false };
@@ -132,6 +133,9 @@ impl Shard {
         }
         sent.intervals_refused += 1;
         sent.progress = Progress::Resolving;
+        let agent = actor.agent.as_deref();
+        let credentials = agent.and_then(|agent| actor.tenant.settings().directory.credentials(agent));
+        sent.authorize(&mut leg.nonces, credentials.as_ref(), &cnonce);
         let cseq = cseq(leg.next_cseq(), &sent.request.method);
         sent.request.headers.set(HeaderName::CSeq, cseq);
         let next_hop = sent.next_hop.clone();

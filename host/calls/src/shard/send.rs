@@ -1,13 +1,13 @@
 //! Requests on their way out: next hop, lookup, Contact, and what becomes of those that cannot be sent.
 
 use super::actor::{CallRef, Queued, add};
+use super::credentials::Answered;
 use super::face::{Way, is_secure};
 use super::failover::Road;
 use super::leg::{LegState, Progress, Purpose, Sent, cseq};
 use super::{Faces, LOOKUPS_MAX, LookupId, Output, Owner, Shard};
 use crate::contract::*;
 use crate::history::What;
-use plugboard_sip::digest;
 use plugboard_sip::host::Host;
 use plugboard_sip::locate::{NextHop, Target};
 use plugboard_sip::message::{HeaderName, Headers, Method, Request};
@@ -67,7 +67,7 @@ impl Shard {
             next_hop: next_hop.clone(),
             progress,
             road: Road::default(),
-            answered: Vec::new(),
+            answered: Answered::default(),
             purpose,
             intervals_refused: 0,
         };
@@ -339,35 +339,16 @@ impl Shard {
         transaction: TransactionId,
         out: &mut Vec<Output>,
     ) {
-        let cnonce = format!("{:016x}", self.chance.next_u64());
+        let cnonce = self.cnonce();
         let Some(actor) = self.actors.get_mut(&call) else { return };
         let credentials = actor.agent.as_deref().and_then(|agent| actor.tenant.settings().directory.credentials(agent));
         let Some(mut sent) = actor.take_sent(challenged) else { return };
-        let Progress::Challenged(answerable) = sent.progress else { return };
+        let progress = std::mem::replace(&mut sent.progress, Progress::Resolving);
+        let Progress::Challenged(answerable) = progress else { return };
         let Some(leg) = actor.leg_mut(sent.leg) else { return };
-        let challenge = &answerable.challenge;
-        let count = match &leg.nonce {
-            Some((nonce, count)) if *nonce == challenge.nonce => count + 1,
-            _ => 1,
-        };
-        leg.nonce = Some((challenge.nonce.clone(), count));
+        sent.answered.answer(*answerable);
+        sent.authorize(&mut leg.nonces, credentials.as_ref(), &cnonce);
         let request = &mut sent.request;
-        let proof = credentials.and_then(|credentials| {
-            let (method, uri) = (request.method.as_str(), &*request.uri);
-            digest::answer(
-                challenge,
-                &credentials.secret,
-                &credentials.username,
-                method,
-                uri,
-                &request.body,
-                &cnonce,
-                count,
-            )
-        });
-        if let Some(proof) = proof {
-            replace_credentials(&mut request.headers, &answerable.field, &challenge.realm, proof);
-        }
         let number = leg.next_cseq();
         request.headers.set(HeaderName::CSeq, cseq(number, &request.method));
         if request.method == Method::Refer {
@@ -376,10 +357,13 @@ impl Shard {
         if leg.state == LegState::Challenged {
             leg.state = LegState::Calling;
         }
-        sent.answered.push((answerable.field.clone(), challenge.realm.clone()));
         let next_hop = sent.next_hop.clone();
-        add(&mut actor.sent, Sent { id: transaction, progress: Progress::Resolving, ..sent });
+        add(&mut actor.sent, Sent { id: transaction, ..sent });
         self.dispatch_or_fail(now, Owner { call, transaction }, next_hop, out);
+    }
+
+    pub(super) fn cnonce(&mut self) -> String {
+        format!("{:016x}", self.chance.next_u64())
     }
 
     /// Cancels an INVITE inside a dialog (RFC 3261 §9.1).
@@ -406,23 +390,6 @@ fn for_its_size(faces: &Faces, request: &Request, destination: Destination) -> O
     let fields = request.headers.iter().map(|(name, value)| name.as_str().len() + value.as_bytes().len() + 4);
     let size = request.uri.len() + fields.sum::<usize>() + request.body.len() + sent_by + contact + VIA_BYTES;
     (size > UDP_REQUEST_BYTES_MAX).then_some(by_tcp)
-}
-
-/// Puts credentials on a request; those for other realms, of other proxies on the way, stay.
-fn replace_credentials(headers: &mut Headers, field: &HeaderName, realm: &str, proof: String) {
-    let others: Vec<_> = headers
-        .get_all(field)
-        .filter(|value| {
-            let parsed = value.as_str().and_then(|text| digest::Authorization::parse(text).ok());
-            parsed.is_some_and(|credentials| credentials.realm != realm)
-        })
-        .cloned()
-        .collect();
-    headers.remove_all(field);
-    for other in others {
-        headers.push(field.clone(), other);
-    }
-    headers.push(field.clone(), proof);
 }
 
 /// The requests whose Contact becomes or refreshes the peer's target, or must be there (RFC 3261 §20, table 2; RFC

@@ -307,6 +307,46 @@ fn a_proxy_and_a_server_of_one_realm_are_both_answered() {
     assert!(bench.shard.is_empty(), "its password is wrong");
 }
 
+/// The nonce and the count of the credentials in this field.
+fn used(request: &Request, field: &HeaderName) -> (String, String) {
+    let proof = request.headers.get_str(field).expect("credentials");
+    let parameter = |name: &str| {
+        let (_, rest) = proof.split_once(&format!("{name}=")).expect("the parameter");
+        rest.split(',').next().unwrap_or(rest).trim_matches('"').to_owned()
+    };
+    (parameter("nonce"), parameter("nc"))
+}
+
+#[test]
+fn no_credentials_go_out_twice() {
+    let used = |request: &Request, field| {
+        let (nonce, count) = used(request, &field);
+        format!("{nonce} {count}")
+    };
+    let mut bench = Bench::new(caller);
+    bench.ask_for_sessions(90);
+    let invite = bench.place("/bob");
+    bench.challenge(&invite, "p", false);
+    let second = bench.request(Method::Invite);
+    assert_eq!(used(&second, HeaderName::ProxyAuthorization), "p 00000001");
+    let challenge = "Digest realm=\"inner\", nonce=\"s\", qop=\"auth\"";
+    bench.answer_with(&second, 401, b"", &[(HeaderName::WwwAuthenticate, challenge)]);
+    let third = bench.request(Method::Invite);
+    assert_eq!(used(&third, HeaderName::ProxyAuthorization), "p 00000002");
+    assert_eq!(used(&third, HeaderName::Authorization), "s 00000001");
+    bench.answer_with(&third, 422, b"", &[(HeaderName::MinSe, "3600")]);
+    let fourth = bench.request(Method::Invite);
+    assert_eq!(used(&fourth, HeaderName::ProxyAuthorization), "p 00000003");
+    assert_eq!(used(&fourth, HeaderName::Authorization), "s 00000002");
+    bench.answer(&fourth, 200, "OK", sdp());
+    assert_eq!(used(&bench.request(Method::Ack), HeaderName::Authorization), "s 00000002", "as the INVITE's");
+    bench.arrive("DELETE", "/bob");
+    bench.run();
+    let bye = bench.request(Method::Bye);
+    bench.challenge(&bye, "p", false);
+    assert_eq!(used(&bench.request(Method::Bye), HeaderName::ProxyAuthorization), "p 00000004");
+}
+
 #[test]
 fn a_request_for_a_dialog_of_someone_else_gets_481() {
     let mut bench = Bench::new(caller);

@@ -4,8 +4,9 @@
 //! Left out are the values of what is named `confpin`, `pin`, `password` or `x-confpin`, in any case: as a query
 //! parameter, as a header field, as a parameter or header of a URI (`Refer-To: <sip:b@e.test?X-ConfPin=12%2334>`, also
 //! escaped once more), and as `name=value`, `name="value"`, `"name": "value"`, `"name": 1234`, `<name>value</name>` or a
-//! line `name: value` in a body or a cached value that is text. A number in JSON becomes a 0. Credentials (RFC 3261 §22, HTTP) are never part of an event in the first place. The state of a call that
-//! was given a secret is not described at all, not even by its hash.
+//! line `name: value` in a body or a cached value that is text. A number in JSON becomes a 0. Credentials (RFC 3261 §22,
+//! HTTP) are never part of an event in the first place. The state of a call that was given a secret is not described at
+//! all, not even by its hash.
 //!
 //! Limits, honestly: a secret is known by its name alone. A guest that copies it to where nothing names it (a display
 //! name, a timer's name, a binary cached value) copies it into the journal, and whoever types a PIN into the subject

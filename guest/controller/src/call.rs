@@ -284,7 +284,7 @@ impl Call {
 
 /// Whether the operator lets a call go on in INVITE mode whose phone refuses to be referred: `refer_fallback`.
 fn may_fall_back(desk: &Desk<'_>) -> bool {
-    desk.host.setting("refer_fallback").as_deref() == Some("invite")
+    desk.is_set("refer_fallback", "invite")
 }
 
 /// A request of a phone whose leg is over or on its way out, or was of an earlier call under this key: a BYE may have

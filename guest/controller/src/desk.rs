@@ -76,6 +76,21 @@ impl Desk<'_> {
         self.respond(transaction, &Status::new(code), Vec::new(), Vec::new());
     }
 
+    /// Repeats a request with the agent's credentials when that is what its response asks for: the transaction of the
+    /// repetition.
+    pub fn answer_challenge(&mut self, response: &IncomingResponse) -> Option<TransactionId> {
+        if !matches!(response.status, 401 | 407) || !response.answerable {
+            return None;
+        }
+        let staged = self.host.answer_challenge(response.transaction);
+        staged.inspect_err(|error| self.refused("credentials", error)).ok()
+    }
+
+    /// Whether a setting of the tenant has this value.
+    pub fn is_set(&self, setting: &str, value: &str) -> bool {
+        self.host.setting(setting).as_deref() == Some(value)
+    }
+
     pub fn release(&mut self, leg: u32, headers: Vec<Header>) {
         let staged = self.host.release(LegId { value: leg }, headers);
         self.note("release", staged);
@@ -125,18 +140,11 @@ impl Sent {
     /// Repeats the request with the agent's credentials when that is what the response asks for and it was not done
     /// before. Says whether it was.
     pub fn authorize(&mut self, desk: &mut Desk<'_>, response: &IncomingResponse) -> bool {
-        if !matches!(response.status, 401 | 407) || !response.answerable || self.authorized {
+        if self.authorized {
             return false;
         }
-        match desk.host.answer_challenge(response.transaction) {
-            Ok(transaction) => {
-                *self = Self { transaction: transaction.value, authorized: true };
-                true
-            }
-            Err(error) => {
-                desk.refused("credentials", &error);
-                false
-            }
-        }
+        let Some(transaction) = desk.answer_challenge(response) else { return false };
+        *self = Self { transaction: transaction.value, authorized: true };
+        true
     }
 }

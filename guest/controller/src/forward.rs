@@ -49,20 +49,14 @@ enum Expects {
     Forgotten { offered: Option<usize> },
 }
 
-/// What a response or failure was to the forwards.
+/// What the answer to a forward, or its failure, means for the call.
 pub(crate) enum Forwarded {
-    /// Not the answer to any of them.
-    NotOurs,
+    /// Nothing further.
     Done,
     /// An answer that says that the dialog of this leg is gone.
-    Lost {
-        leg: u32,
-        status: Status,
-    },
+    Lost { leg: u32, status: Status },
     /// This leg accepted the session of a phone that is gone.
-    Astray {
-        leg: u32,
-    },
+    Astray { leg: u32 },
 }
 
 /// More requests of both phones than this are refused with a 500 until one is answered.
@@ -106,21 +100,26 @@ impl Forwards {
         }
     }
 
-    /// Brings an answer back.
-    pub fn response(&mut self, desk: &mut Desk<'_>, record: &mut Record, response: &IncomingResponse) -> Forwarded {
-        let Some(at) = self.position(response.transaction.value) else { return Forwarded::NotOurs };
+    /// Brings an answer back; none when it is not the answer to any of them.
+    pub fn response(
+        &mut self,
+        desk: &mut Desk<'_>,
+        record: &mut Record,
+        response: &IncomingResponse,
+    ) -> Option<Forwarded> {
+        let at = self.position(response.transaction.value)?;
         let forward = &mut self.0[at];
         let offered = match forward.expects {
             Expects::Response { offered } => offered,
-            Expects::Ack { .. } => return Forwarded::Done,
-            Expects::Forgotten { .. } => return self.forgotten(at, desk, record, response),
+            Expects::Ack { .. } => return Some(Forwarded::Done),
+            Expects::Forgotten { offered } => return Some(self.forgotten(at, offered, desk, record, response)),
         };
         let provisional = response.status < 200;
         if response.status == 100
             || (provisional && forward.kind != Kind::Invite)
             || forward.sent.authorize(desk, response)
         {
-            return Forwarded::Done;
+            return Some(Forwarded::Done);
         }
         // What comes with a refusal is what the phone could have taken, not its session.
         let described =
@@ -141,13 +140,14 @@ impl Forwards {
         let body = carry(record, to, from, described, offered, &response.body);
         let status = Status::with_reason(response.status, &response.reason);
         desk.respond(received, &shown(&status), end_to_end(&response.headers), body);
-        after_final(&response.method, to, status)
+        Some(after_final(&response.method, to, status))
     }
 
     /// A response to an INVITE whose phone is gone.
     fn forgotten(
         &mut self,
         at: usize,
+        offered: Option<usize>,
         desk: &mut Desk<'_>,
         record: &mut Record,
         response: &IncomingResponse,
@@ -155,25 +155,26 @@ impl Forwards {
         if response.status < 200 {
             return Forwarded::Done;
         }
-        let Forward { to, expects, .. } = self.0.remove(at);
+        let Forward { to, .. } = self.0.remove(at);
         desk.clear(Timer::Forward);
         if response.status >= 300 {
             return after_final(&response.method, to, Status::with_reason(response.status, &response.reason));
         }
-        let offer = (expects == Expects::Forgotten { offered: None } && carries_sdp(&response.headers, &response.body))
-            .then_some(&response.body);
         let (mut headers, mut body) = (Vec::new(), Vec::new());
-        if let (Some(offer), Some(leg)) = (offer, record.leg_mut(to)) {
+        if offered.is_none()
+            && carries_sdp(&response.headers, &response.body)
+            && let Some(leg) = record.leg_mut(to)
+        {
             headers.push(header("Content-Type", sdp::CONTENT_TYPE));
-            body = local::held_answer(desk, leg, offer);
+            body = local::held_answer(desk, leg, &response.body);
         }
         desk.ack(response.transaction.value, headers, body);
         Forwarded::Astray { leg: to }
     }
 
-    /// No answer will come.
-    pub fn failure(&mut self, desk: &mut Desk<'_>, failure: &RequestFailure) -> Forwarded {
-        let Some(at) = self.position(failure.transaction.value) else { return Forwarded::NotOurs };
+    /// No answer will come; none when none of them is meant.
+    pub fn failure(&mut self, desk: &mut Desk<'_>, failure: &RequestFailure) -> Option<Forwarded> {
+        let at = self.position(failure.transaction.value)?;
         let forward = self.0.remove(at);
         if forward.kind.is_invite() {
             desk.clear(Timer::Forward);
@@ -182,17 +183,17 @@ impl Forwards {
         if forward.pending() {
             desk.respond(forward.received, &status, Vec::new(), Vec::new());
         }
-        after_final(&failure.method, forward.to, status)
+        Some(after_final(&failure.method, forward.to, status))
     }
 
     /// Sends an ACK on, with the answer that it may carry.
     pub fn ack(&mut self, desk: &mut Desk<'_>, record: &mut Record, ack: &IncomingAck) {
-        let acknowledged = |forward: &Forward| {
-            forward.received == ack.transaction.value && matches!(forward.expects, Expects::Ack { .. })
+        let acknowledged = |(at, forward): (usize, &Forward)| match forward.expects {
+            Expects::Ack { offered } if forward.received == ack.transaction.value => Some((at, offered)),
+            _ => None,
         };
-        let Some(at) = self.0.iter().position(acknowledged) else { return };
-        let Forward { from, to, sent, expects, .. } = self.0.remove(at);
-        let (Expects::Ack { offered } | Expects::Response { offered } | Expects::Forgotten { offered }) = expects;
+        let Some((at, offered)) = self.0.iter().enumerate().find_map(acknowledged) else { return };
+        let Forward { from, to, sent, .. } = self.0.remove(at);
         let described = carries_sdp(&ack.headers, &ack.body);
         let body = carry(record, from, to, described, offered, &ack.body);
         desk.ack(sent.transaction, end_to_end(&ack.headers), body);

@@ -43,7 +43,7 @@ impl Invite {
     /// Calls the calling party.
     pub fn start(desk: &mut Desk<'_>, record: &mut Record) -> Result<Self, StageError> {
         let calling = record.calling.clone();
-        let early = desk.host.setting("early_media").as_deref() == Some("true");
+        let early = desk.is_set("early_media", "true");
         let first = if early { FirstOffer::Theirs } else { FirstOffer::NoMedia };
         let ringing = Ringing::start(desk, record, Callee::new(Role::Calling, &calling, first))?;
         desk.set(Timer::Phase, u64::from(record.options.ring_seconds) * 1000);

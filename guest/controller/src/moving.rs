@@ -172,7 +172,7 @@ impl Parties {
 
     /// A NOTIFY of ours was answered. One that is refused ends the subscription (RFC 6665 §4.2.2).
     fn notified(&mut self, desk: &mut Desk<'_>, response: &IncomingResponse) {
-        let repeated = response.answerable && desk.host.answer_challenge(response.transaction).is_ok();
+        let repeated = desk.answer_challenge(response).is_some();
         if response.status >= 300 && !repeated {
             self.referral = None;
         }

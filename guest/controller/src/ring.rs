@@ -185,7 +185,7 @@ pub(crate) fn release(desk: &mut Desk<'_>, record: &mut Record, leg: u32, header
 /// The Request-URI of an INVITE. The setting `sipx_proxy` says that a sipX proxy is on the way: it is told that the
 /// calling party itself is wanted, and not its voicemail, nor, unless forwarding is allowed, where it forwards to.
 fn for_proxy(desk: &Desk<'_>, record: &Record, role: Role, target: &str) -> String {
-    if role != Role::Calling || desk.host.setting("sipx_proxy").as_deref() != Some("true") {
+    if role != Role::Calling || !desk.is_set("sipx_proxy", "true") {
         return target.to_string();
     }
     let (uri, headers) = target.find('?').map_or((target, ""), |at| target.split_at(at));

@@ -128,7 +128,7 @@ impl Up {
     pub fn response(mut self, desk: &mut Desk<'_>, record: &mut Record, response: &IncomingResponse) -> Next<Self> {
         let forwarded = self.forwards.response(desk, record, response);
         self.after_replacement(desk, record, || Status::with_reason(response.status, &response.reason));
-        if !matches!(forwarded, Forwarded::NotOurs) {
+        if let Some(forwarded) = forwarded {
             return self.after_forward(desk, record, forwarded);
         }
         if let Some(moving) = self.transfer.take() {
@@ -137,9 +137,9 @@ impl Up {
                 Next::On(up) => up,
                 end => return end,
             };
-        } else if response.method == "NOTIFY" && response.answerable {
+        } else if response.method == "NOTIFY" {
             // The last one about a transfer. When it cannot be repeated, its phone hears of that by what happens.
-            let _ = desk.host.answer_challenge(response.transaction);
+            desk.answer_challenge(response);
         }
         if response.method == "OPTIONS" && lost(response.status) && self.talks(response.leg.value) {
             return self.lost(response.leg.value, Status::with_reason(response.status, &response.reason));
@@ -150,7 +150,7 @@ impl Up {
     pub fn failure(mut self, desk: &mut Desk<'_>, record: &mut Record, failure: &RequestFailure) -> Next<Self> {
         let forwarded = self.forwards.failure(desk, failure);
         self.after_replacement(desk, record, || Status::of_failure(failure.reason));
-        if !matches!(forwarded, Forwarded::NotOurs) {
+        if let Some(forwarded) = forwarded {
             return self.after_forward(desk, record, forwarded);
         }
         if let Some(moving) = self.transfer.take() {
@@ -368,7 +368,7 @@ impl Up {
                 let moved = Moving::restore(desk, record, other, leg);
                 self.after_transfer(desk, record, moved)
             }
-            (Forwarded::NotOurs | Forwarded::Done | Forwarded::Astray { .. }, _) => Next::On(self),
+            (Forwarded::Done | Forwarded::Astray { .. }, _) => Next::On(self),
         }
     }
 

@@ -123,3 +123,8 @@ pub struct Credentials {
     /// The password or its hashes; redacted when printed.
     pub secret: Secret,
 }
+
+/// A guest's text on one line, for a log: control characters become spaces.
+pub fn one_line(text: String) -> String {
+    if text.contains(char::is_control) { text.replace(char::is_control, " ") } else { text }
+}

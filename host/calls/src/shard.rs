@@ -396,7 +396,7 @@ impl Shard {
     fn enqueue(&mut self, now: Time, call: CallRef, queued: Queued, out: &mut Vec<Output>) {
         let Some(actor) = self.actors.get_mut(&call) else { return };
         let full = || actor.queue.len() >= actor.tenant.settings().limits.events_queued_per_call;
-        if may_be_declined(&queued.event) && full() {
+        if answer::may_be_declined(&queued.event) && full() {
             actor.tenant.counters.events_dropped.add();
             actor.tenant.counters.limits.reached(Limit::EventsQueuedPerCall);
             self.decline(now, call, &queued.event, over(Limit::EventsQueuedPerCall), out);
@@ -484,17 +484,6 @@ impl Shard {
             }
             self.ended.push_back(Ended { summary: inspect::summary(&actor, now), history: actor.history });
         }
-    }
-}
-
-/// Whether there may be any number of these, so that they find no room when too many wait. All else comes once: for each
-/// request of ours, of which there are `transactions_per_call`, for each timer or leg, and would be missed for ever.
-fn may_be_declined(event: &Event) -> bool {
-    match event {
-        Event::Http { .. } | Event::Replacement { .. } => true,
-        Event::Request { method, .. } => method != "BYE",
-        Event::Response(response) => response.status < 200,
-        Event::Ack { .. } | Event::Cancel { .. } | Event::Failure { .. } | Event::Timer(_) | Event::Ending(_) => false,
     }
 }
 

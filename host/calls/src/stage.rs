@@ -16,7 +16,7 @@ use crate::contract::*;
 use crate::effect::Effect;
 use crate::guest_settings::GuestSettings;
 use crate::limits::*;
-use crate::logic::{Breakdown, Directory, UserRecord};
+use crate::logic::{Breakdown, Directory, UserRecord, one_line};
 use plugboard_sip::time::Time;
 use smallvec::SmallVec;
 use std::cell::RefCell;
@@ -493,9 +493,4 @@ fn call_id(seed: u64, leg: LegId, host: &str) -> String {
     let high = crate::chance::mix(seed ^ 0x1d_ca11);
     let low = crate::chance::mix(high ^ u64::from(leg.0));
     format!("{high:016x}{low:016x}@{host}")
-}
-
-/// A guest's text on one line, for a log: control characters become spaces.
-pub fn one_line(text: String) -> String {
-    if text.contains(char::is_control) { text.replace(char::is_control, " ") } else { text }
 }

@@ -3,7 +3,7 @@
 
 use crate::bindings::{Description, auth, log, sip, types};
 use plugboard_calls::contract;
-use plugboard_calls::stage::one_line;
+use plugboard_calls::logic::one_line;
 
 /// Longest text of a guest's fault that is kept, in bytes.
 const FAULT_BYTES_MAX: usize = 1_024;

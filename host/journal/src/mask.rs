@@ -251,12 +251,13 @@ fn value_after(lower: &str, name_end: usize) -> Option<Found> {
         return Some(until(value, &["<"]));
     }
     let after_quote = rest.strip_prefix('"');
-    let value = after_quote.unwrap_or(rest).trim_start().strip_prefix(':')?.trim_start_matches([' ', '\t', '\r', '\n']);
+    let after_colon = after_quote.unwrap_or(rest).trim_start().strip_prefix(':')?;
+    let value = after_colon.trim_start();
     let number = value.bytes().take_while(|b| b.is_ascii_digit() || b"+-.e".contains(b)).count();
     match value.strip_prefix('"') {
         Some(value) => Some(quoted(value, '"')),
         None if after_quote.is_some() => (number > 0).then(|| found(value, number, true)),
-        None => begins_line(head).then(|| until(value, &["\r", "\n"])),
+        None => begins_line(head).then(|| until(after_colon.trim_start_matches([' ', '\t']), &["\r", "\n"])),
     }
 }
 
@@ -384,6 +385,7 @@ mod tests {
         assert_eq!(value("{\"password\": \"a\", \"b\": 1}"), "{\"password\": \"REDACTED\", \"b\": 1}");
         assert_eq!(value("<confpin>12</confpin>"), "<confpin>REDACTED</confpin>");
         assert_eq!(value("X-ConfPin: 12#34 5\r\nTo: b"), "X-ConfPin: REDACTED\r\nTo: b");
+        assert_eq!(masked("X-ConfPin:\r\nTo: b"), None);
         assert_eq!(masked("<sip:bob@pin:5060>; is my pin: no secret"), None);
         assert_eq!(masked("v=0\r\no=- 1 1 IN IP4 1.2.3.4\r\ns=pinning\r\n"), None);
         assert_eq!(masked("ünï pin=ü&ö"), Some("ünï pin=REDACTED&ö".to_owned()));

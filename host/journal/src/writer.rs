@@ -143,6 +143,28 @@ struct Files {
     opened: HashMap<Arc<str>, Holds>,
 }
 
+impl Files {
+    /// What must stand before the line of an event, if this file does not say it yet.
+    fn opening(&mut self, note: Note) -> io::Result<Option<Vec<u8>>> {
+        if self.folder.is_at_beginning() || self.opened.len() > OPENED_MAX {
+            self.opened.clear();
+        }
+        if self.opened.get(&note.version) == Some(&note.holds) {
+            return Ok(None);
+        }
+        let opening = Opening {
+            format: FORMAT,
+            domain: note.tenant.domain.to_string(),
+            version: Some(note.version.to_string()),
+            limits: note.holds.limits.clone(),
+            settings: (*note.holds.settings).clone(),
+        };
+        let line = serde_json::to_vec(&Line::Opening(opening))?;
+        self.opened.insert(note.version, note.holds);
+        Ok(Some(line))
+    }
+}
+
 impl Writer {
     fn run(&mut self, queue: &Queue) {
         let mut tidied = Instant::now();
@@ -177,33 +199,18 @@ impl Writer {
     }
 
     fn event(&mut self, note: Note, line: &[u8]) {
-        let tenant = note.tenant.clone();
-        if let Err(error) = self.write(note, line) {
-            self.complain(&tenant.domain, &error);
-        }
-    }
-
-    fn write(&mut self, note: Note, line: &[u8]) -> io::Result<()> {
-        let now = SystemTime::now();
-        let counters = self.counters.clone();
-        let not_opened = |_: &io::Error| counters.count(Tally { failed: 1, ..Tally::default() });
-        let files = self.files(&note.tenant.domain, now).inspect_err(not_opened)?;
-        if files.folder.is_at_beginning() || files.opened.len() > OPENED_MAX {
-            files.opened.clear();
-        }
-        if files.opened.get(&note.version) == Some(&note.holds) {
-            return files.folder.write(None, line, now);
-        }
-        let opening = Opening {
-            format: FORMAT,
-            domain: note.tenant.domain.to_string(),
-            version: Some(note.version.to_string()),
-            limits: note.holds.limits.clone(),
-            settings: (*note.holds.settings).clone(),
+        let (now, domain) = (SystemTime::now(), note.tenant.domain.clone());
+        let files = self.files(&domain, now).and_then(|files| Ok((files.opening(note)?, &mut files.folder)));
+        let written = match files {
+            Ok((opening, folder)) => folder.write(opening.as_deref(), line, now), // which counts
+            Err(error) => {
+                self.counters.count(Tally { written: 0, failed: 1 });
+                Err(error)
+            }
         };
-        files.folder.write(Some(&serde_json::to_vec(&Line::Opening(opening))?), line, now)?;
-        files.opened.insert(note.version, note.holds);
-        Ok(())
+        if let Err(error) = written {
+            self.complain(&domain, &error);
+        }
     }
 
     /// The files of a tenant.

@@ -207,8 +207,10 @@ impl Switch {
             Err(answer) => return answer,
         };
         // A safe request (RFC 9110 §9.2.1) begins no call.
-        let is_safe = matches!(request.method.as_str(), "GET" | "HEAD" | "OPTIONS");
-        if self.draining.load(Ordering::Acquire) && !is_safe && !self.knows(tenant, &key) {
+        if self.draining.load(Ordering::Acquire)
+            && !matches!(request.method.as_str(), "GET" | "HEAD" | "OPTIONS")
+            && !self.knows(tenant, &key)
+        {
             return plain(503, "the server is going down and takes no new calls", true);
         }
         let exchange = ExchangeId(self.next_exchange.fetch_add(1, Ordering::Relaxed));
@@ -238,8 +240,8 @@ impl Switch {
         }
     }
 
-    /// Takes no new calls, waits for those that are up to end by themselves, ends what is left at the deadline, and stops the threads. Nothing
-    /// can be asked of the switch afterwards.
+    /// Takes no new calls, waits for those that are up to end by themselves, ends what is left at the deadline, and
+    /// stops the threads. Nothing can be asked of the switch afterwards.
     pub async fn drain(self: &Arc<Self>, deadline: Duration) {
         self.draining.store(true, Ordering::Release);
         self.wait_until_empty(deadline).await;

@@ -39,13 +39,16 @@ fn call_is_followed_and_hung_up() {
     assert_eq!(run(&["hangup", "bob", "carol"]).code, 1, "no such call");
 }
 
+/// Runs `plugboard` in a folder: its exit code, and what it says on standard error.
+fn run_in(place: &Place, arguments: &[&str]) -> (Option<i32>, String) {
+    let output = Command::new(plugboard()).args(arguments).current_dir(place.folder()).output().expect("it runs");
+    (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
 #[test]
 fn exit_codes_tell_what_went_wrong() {
     let place = Place::new("exit-codes");
-    let run = |arguments: &[&str]| {
-        let output = Command::new(plugboard()).args(arguments).current_dir(place.folder()).output().expect("it runs");
-        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
-    };
+    let run = |arguments: &[&str]| run_in(&place, arguments);
     assert_eq!(run(&["no-such-command"]).0, Some(2));
     assert_eq!(run(&["call", "alice"]).0, Some(2));
     let (code, says) = run(&["serve", "--config", "missing.toml"]);
@@ -69,10 +72,7 @@ fn exit_codes_tell_what_went_wrong() {
 #[test]
 fn a_component_is_checked_as_for_a_tenant() {
     let place = Place::new("check-domain");
-    let run = |arguments: &[&str]| {
-        let output = Command::new(plugboard()).args(arguments).current_dir(place.folder()).output().expect("it runs");
-        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
-    };
+    let run = |arguments: &[&str]| run_in(&place, arguments);
     let tenants = "[tenants.\"usual.test\"]\n\n[tenants.\"tight.test\".limits]\nmemory_bytes = 1048576\n";
     place.write("plugboard.toml", tenants);
     let controller = guest("controller").display().to_string();

@@ -3,7 +3,7 @@
 use super::leg::{Leg, LegState, Owed, Progress, Purpose, Sent};
 use crate::contract::*;
 use crate::history::{History, What};
-use crate::logic::Logic;
+use crate::logic::{Credentials, Logic};
 use crate::stage::{LegView, View};
 use crate::tenant::Tenant;
 use plugboard_sip::message::{Method, Request};
@@ -180,6 +180,11 @@ impl Actor {
     pub fn new_transaction(&mut self) -> TransactionId {
         self.next_transaction += 1;
         TransactionId(self.next_transaction - 1)
+    }
+
+    /// What answers challenges in the name of its agent, if anything does.
+    pub fn credentials(&self) -> Option<Credentials> {
+        self.tenant.settings().directory.credentials(self.agent.as_deref()?)
     }
 
     /// An id for a request of the peer. From a range of its own, so that it cannot meet those that a job under way

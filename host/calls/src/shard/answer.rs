@@ -175,6 +175,17 @@ pub(super) fn busy(why: &str) -> HttpResponse {
     plain(503, why, true)
 }
 
+/// Whether there may be any number of these, so that they find no room when too many wait. All else comes once: for each
+/// request of ours, of which there are `transactions_per_call`, for each timer or leg, and would be missed for ever.
+pub(super) fn may_be_declined(event: &Event) -> bool {
+    match event {
+        Event::Http { .. } | Event::Replacement { .. } => true,
+        Event::Request { method, .. } => method != "BYE",
+        Event::Response(response) => response.status < 200,
+        Event::Ack { .. } | Event::Cancel { .. } | Event::Failure { .. } | Event::Timer(_) | Event::Ending(_) => false,
+    }
+}
+
 /// 500: the guest ended the call without answering.
 pub(super) fn unanswered() -> HttpResponse {
     plain(500, "the call controller ended the call without an answer", false)

@@ -360,7 +360,7 @@ fn answerable(actor: &Actor, sent: &Sent, response: &Response) -> Option<Answera
         407 => (HeaderName::ProxyAuthenticate, HeaderName::ProxyAuthorization),
         _ => return None,
     };
-    let credentials = actor.tenant.settings().directory.credentials(actor.agent.as_deref()?)?;
+    let credentials = actor.credentials()?;
     let challenges = Challenge::parse_all(response.headers.get_all(&asked));
     let challenge = best_for(&challenges, &credentials.secret)?;
     let answerable = Answerable { challenge: challenge.clone(), field };

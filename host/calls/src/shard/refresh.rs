@@ -121,6 +121,7 @@ impl Shard {
         }
         let cnonce = self.cnonce();
         let Some(actor) = self.actors.get_mut(&owner.call) else { return false };
+        let credentials = actor.credentials();
         let Some(at) = actor.sent.iter().position(|sent| sent.id == owner.transaction) else { return false };
         let Some(sent) = actor.sent.get_mut(at) else { return false };
         let Some(leg) = actor.legs.iter_mut().find(|leg| leg.id == sent.leg && !leg.is_released()) else {
@@ -133,8 +134,6 @@ impl Shard {
         }
         sent.intervals_refused += 1;
         sent.progress = Progress::Resolving;
-        let agent = actor.agent.as_deref();
-        let credentials = agent.and_then(|agent| actor.tenant.settings().directory.credentials(agent));
         sent.authorize(&mut leg.nonces, credentials.as_ref(), &cnonce);
         let cseq = cseq(leg.next_cseq(), &sent.request.method);
         sent.request.headers.set(HeaderName::CSeq, cseq);

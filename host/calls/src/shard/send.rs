@@ -265,7 +265,7 @@ impl Shard {
             // Whoever waits for an ACK repeats its 2xx, and nothing is looked up again for that: better by the way that
             // the INVITE went than by none.
             Waiting::Ack { .. } => {
-                if let Some(Way { destination, .. }) = self.dialog_way(&waiting).cloned() {
+                if let Some(destination) = self.dialog_way(&waiting).map(|way| way.destination) {
                     self.launch(now, waiting, destination, Road::default(), out);
                 }
             }
@@ -341,7 +341,7 @@ impl Shard {
     ) {
         let cnonce = self.cnonce();
         let Some(actor) = self.actors.get_mut(&call) else { return };
-        let credentials = actor.agent.as_deref().and_then(|agent| actor.tenant.settings().directory.credentials(agent));
+        let credentials = actor.credentials();
         let Some(mut sent) = actor.take_sent(challenged) else { return };
         let progress = std::mem::replace(&mut sent.progress, Progress::Resolving);
         let Progress::Challenged(answerable) = progress else { return };

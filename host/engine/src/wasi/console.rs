@@ -5,6 +5,7 @@ use super::Wasi;
 use bytes::Bytes;
 use plugboard_calls::contract::LogLevel;
 use plugboard_calls::limits::{LOG_LINE_BYTES_MAX, LOG_LINES_MAX};
+use plugboard_calls::logic::one_line;
 use plugboard_calls::stage::LogLine;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use wasmtime::component::Resource;
@@ -72,7 +73,7 @@ impl Written {
 
     fn end_line(&mut self, level: LogLevel) {
         let line = std::mem::take(self.line(level));
-        let text = String::from_utf8_lossy(&line).trim_end().to_owned();
+        let text = one_line(String::from_utf8_lossy(&line).trim_end().to_owned());
         if !text.is_empty() && self.lines.len() < LOG_LINES_MAX {
             self.lines.push((level, text));
         }

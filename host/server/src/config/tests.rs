@@ -264,7 +264,7 @@ hosts = ["shared.example", "a.example"]
         ":8: tenants.\"b.example\": the host `shared.example` belongs to the tenant `a.example` already",
         ":8: tenants.\"b.example\": the host `a.example` belongs to",
         ":10: tenants.\"not a domain\": a tenant is named by its SIP domain",
-        "tenants.\"A.example\": the domain `a.example` is a tenant already",
+        ":11: tenants.\"A.example\": the domain `a.example` is a tenant already",
     ] {
         assert!(all.contains(expected), "{expected} in\n{all}");
     }

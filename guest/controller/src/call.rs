@@ -275,8 +275,13 @@ impl Call {
         for leg in legs {
             release(desk, &mut self.record, leg, ending.headers.clone());
         }
-        // The other timers mean nothing any more, and go with the call.
-        desk.set(Timer::Linger, LINGER_MS);
+        if ending.is_last_word && self.record.all_told() {
+            // The host sees the last BYEs through by itself, and no answer to them changes what is reported.
+            self.record.close();
+        } else {
+            // The other timers mean nothing any more, and go with the call.
+            desk.set(Timer::Linger, LINGER_MS);
+        }
         self.progress = Progress::Closing;
         self
     }

@@ -66,6 +66,11 @@ pub(crate) const FORWARDS_MAX: usize = 16;
 pub(crate) const INVITE_MS: u64 = 90_000;
 
 impl Forwards {
+    /// Whether none is under way.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Sends a request of one leg on to another one.
     pub fn forward(&mut self, desk: &mut Desk<'_>, record: &mut Record, request: &IncomingRequest, to: u32) {
         let (from, received) = (request.leg.value, request.transaction.value);

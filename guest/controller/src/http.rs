@@ -21,7 +21,10 @@ pub(crate) fn arrival(
 ) -> Result<Option<Call>, Fault> {
     let (call, response) = match Asked::read(&context.domain, &arrival.request, &*desk.host) {
         Err(response) => (call, response),
-        Ok(asked) if !may_act(desk, &context.principal, &asked) => (call, text(403, NOT_THE_AGENT)),
+        // Who places a new call acts as the agent next, which the host permits or denies.
+        Ok(asked) if !(call.is_none() && asked.places()) && !may_act(desk, &context.principal, &asked) => {
+            (call, text(403, NOT_THE_AGENT))
+        }
         Ok(asked) => asked_about(desk, context, call, asked, &arrival.request)?,
     };
     let staged = desk.host.respond_http(arrival.exchange, response);

@@ -17,6 +17,8 @@ pub(crate) struct Ending {
     pub owed: Owed,
     /// What the CANCEL or BYE of the remaining legs carries.
     pub headers: Vec<Header>,
+    /// No request waits for its answer and no subscription is open: of phones that talked nothing more is to be learnt.
+    pub is_last_word: bool,
 }
 
 /// What phones are owed when a call ends.
@@ -34,7 +36,7 @@ impl Ending {
         let failed = outcome.status.code >= 300;
         let cause = || headers::reason(outcome.status.code, outcome.status.reason());
         let headers = if failed { vec![cause()] } else { Vec::new() };
-        Self { outcome, owed: Owed::default(), headers }
+        Self { outcome, owed: Owed::default(), headers, is_last_word: false }
     }
 
     /// The end by a BYE: the other phone gets the Reason that it carried (RFC 3326), or that of the outcome.
@@ -46,6 +48,11 @@ impl Ending {
             ending.headers = given;
         }
         ending
+    }
+
+    pub fn last_word(mut self, is_last_word: bool) -> Self {
+        self.is_last_word = is_last_word;
+        self
     }
 
     pub fn owing(mut self, owed: Owed) -> Self {

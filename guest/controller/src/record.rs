@@ -305,6 +305,11 @@ impl Record {
         self.legs.iter().all(|leg| leg.state == LegState::Over)
     }
 
+    /// Whether every leg has its terminal status: it is over, or it was up and is released.
+    pub fn all_told(&self) -> bool {
+        self.legs.iter().all(|leg| leg.status.is_some() && leg.state != LegState::Up)
+    }
+
     /// How the latest transfer ended; none while it is under way.
     pub fn transfer_outcome(&self) -> Option<&Status> {
         self.transfers.last()?.outcome.as_ref()

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::desk::{Desk, Sent, Timer};
 use crate::local;
-use crate::phase::Next;
+use crate::phase::{Ending, Next};
 use crate::record::{EndedBy, Outcome, Party, Record, Role};
 use crate::ring::{Answered, Callee, FirstOffer, Ring, Ringing};
 
@@ -145,9 +145,10 @@ impl Refer {
                     other => other,
                 })
             }
-            Progress::Settled(status) => {
+            Progress::Settled { status, terminated } => {
                 let ended_by = if status.is_success() { EndedBy::HandedOver } else { EndedBy::Called };
-                Next::end(Outcome::new(status, ended_by))
+                let answered = matches!(self, Self::ExpectNotify { .. });
+                Next::End(Ending::new(Outcome::new(status, ended_by)).last_word(answered && terminated))
             }
         }
     }
@@ -175,8 +176,8 @@ pub(crate) enum Progress {
     /// `100 Trying`.
     Trying,
     /// Enough to step aside, and what it counts as: a final status as it came, or 202 when the called phone rings and
-    /// the rest is between the phones.
-    Settled(Status),
+    /// the rest is between the phones. `terminated`: no other NOTIFY will come.
+    Settled { status: Status, terminated: bool },
 }
 
 /// Answers a NOTIFY, and records its body as it came.
@@ -192,9 +193,9 @@ pub(crate) fn take_notify(desk: &mut Desk<'_>, record: &mut Record, request: &In
     let state = subscription.split(';').next().unwrap_or("").trim();
     let terminated = state.eq_ignore_ascii_case("terminated");
     match Status::of_fragment(&String::from_utf8_lossy(&request.body)) {
-        Some(status) if status.is_final() => Progress::Settled(status),
-        Some(Status { code: 180 | 183, .. }) => Progress::Settled(Status::new(202)),
-        _ if terminated => Progress::Settled(Status::new(202)),
+        Some(status) if status.is_final() => Progress::Settled { status, terminated },
+        Some(Status { code: 180 | 183, .. }) => Progress::Settled { status: Status::new(202), terminated },
+        _ if terminated => Progress::Settled { status: Status::new(202), terminated },
         Some(_) => Progress::Trying,
         None => Progress::None,
     }

@@ -62,6 +62,11 @@ impl Asked {
         Ok(Self { agent, calling: resolve(&calling, "calling user")?, called: resolve(&called, "called user")?, verb })
     }
 
+    /// Whether a call is to be placed.
+    pub fn places(&self) -> bool {
+        matches!(self.verb, Verb::Call(_))
+    }
+
     /// The key of the call: who calls whom for whom, in canonical addresses.
     pub fn key(&self) -> CallKey {
         let [agent, calling, called] = [&self.agent, &self.calling, &self.called].map(|party| bare(&party.uri));

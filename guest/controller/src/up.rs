@@ -312,7 +312,8 @@ impl Up {
             return Next::On(self);
         }
         let outcome = Outcome::new(Status::new(200), self.pair.who(bye.leg.value));
-        Next::End(Ending::by_bye(outcome, bye).owing(self.owed()))
+        let is_idle = self.forwards.is_empty() && !self.is_moving();
+        Next::End(Ending::by_bye(outcome, bye).owing(self.owed()).last_word(is_idle))
     }
 
     /// A request of the transfer's target, or of a leg that was left behind.

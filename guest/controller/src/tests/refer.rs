@@ -123,6 +123,25 @@ fn a_challenged_bye_is_not_the_end_of_the_leg() {
 }
 
 #[test]
+fn nobody_waits_for_the_answer_to_the_last_bye() {
+    let terminated = [("Event", "refer"), ("Subscription-State", "terminated;reason=noresource")];
+    let (mut kit, leg, refer, _) = referred("");
+    kit.respond(refer, 202, b"");
+    kit.request(leg, "NOTIFY", &terminated, b"SIP/2.0 200 OK");
+    assert_eq!(released(&kit.take_effects()), [(leg, String::new())]);
+    assert_over(&mut kit, 200, "handed-over");
+
+    // The response to the REFER is still to come, and is a line of the record.
+    let (mut kit, leg, refer, _) = referred("");
+    kit.request(leg, "NOTIFY", &terminated, b"SIP/2.0 200 OK");
+    assert!(kit.state().is_some());
+    kit.respond(refer, 202, b"");
+    kit.settle();
+    assert_over(&mut kit, 200, "handed-over");
+    assert_eq!(report(&mut kit)["lines"].as_array().map(Vec::len), Some(3), "INVITE, NOTIFY, REFER");
+}
+
+#[test]
 fn a_refused_invite_ends_the_call_with_its_status() {
     for code in [302, 404, 486, 503, 603] {
         let (mut kit, _, invite) = placed("");

@@ -268,7 +268,10 @@ impl<C: Controller> Kit<C> {
     pub fn request(&mut self, leg: u32, method: &str, headers: &[(&str, &str)], body: &[u8]) -> u32 {
         let Some(call) = self.calls.get_mut(&self.current) else { return 0 };
         let transaction = call.world.transaction();
-        let received = Received { leg, method: method.to_string(), answered: None };
+        // What comes once the guest is done with the call the host answers by itself.
+        let over = if method == "BYE" { 200 } else { 481 };
+        let answered = call.state.is_none().then_some(over);
+        let received = Received { leg, method: method.to_string(), answered };
         call.world.received.insert(transaction, received);
         if let Some(leg) = call.world.legs.get_mut(&leg).filter(|_| method == "BYE") {
             leg.state = LegState::Over;

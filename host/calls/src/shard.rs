@@ -310,7 +310,7 @@ impl Shard {
         }
     }
 
-    /// When [`Shard::poll`] is wanted next.
+    /// When [`Shard::poll`] is wanted next. May be earlier than what is due, never later.
     pub fn next_deadline(&mut self) -> Option<Time> {
         let actors = self.schedule.first().map(|(due, _)| *due);
         self.layer.next_deadline().into_iter().chain(actors).min()
@@ -455,15 +455,13 @@ impl Shard {
     /// Keeps the schedule in step with what an actor waits for, and forgets the actor when nothing is left of it.
     fn reschedule(&mut self, now: Time, call: CallRef) {
         let Some(actor) = self.actors.get_mut(&call) else { return };
-        let due = actor.next_due();
-        if due != actor.wake {
-            if let Some(before) = actor.wake {
+        // An actor that is to be looked at earlier stays so, and is put where it belongs then: most timers are set anew
+        // before they go off.
+        if let Some(due) = actor.next_due().filter(|due| actor.wake.is_none_or(|wake| *due < wake)) {
+            if let Some(before) = actor.wake.replace(due) {
                 self.schedule.remove(&(before, call));
             }
-            actor.wake = due;
-            if let Some(due) = due {
-                self.schedule.insert((due, call));
-            }
+            self.schedule.insert((due, call));
         }
         if actor.phase == Phase::Closing && actor.is_settled() {
             self.forget(now, call);

@@ -68,7 +68,7 @@ pub(super) struct Actor {
     pub last_event: Time,
     /// Events that were begun, in number.
     pub begun: u64,
-    /// The entry of this actor in the shard's schedule.
+    /// The entry of this actor in the shard's schedule: when something is due, or earlier.
     pub wake: Option<Time>,
 }
 

@@ -3,7 +3,7 @@
 use super::actor::{Actor, CallRef, Phase, Queued};
 use super::answer;
 use super::dialog::refreshes_target;
-use super::job::Finished;
+use super::job::{Finished, Subject};
 use super::leg::{Farewell, Leg, LegState, Progress, Purpose, Sent};
 use super::{Output, Owner, Shard};
 use crate::contract::*;
@@ -24,7 +24,8 @@ use std::time::Duration;
 impl Shard {
     /// Takes a job back: commits what it staged, or deals with its breakdown. Says what became of it.
     pub fn finish(&mut self, now: Time, finished: Finished, out: &mut Vec<Output>) -> Settled {
-        let Finished { call, begun, state_before, queued, outcome, .. } = finished;
+        let Finished { subject, outcome, .. } = finished;
+        let Subject { call, begun, state: state_before, queued, .. } = *subject;
         let Some(actor) = self.actors.get_mut(&call) else { return Settled::Overtaken };
         if actor.phase != begun {
             // The host ended the call while the guest was thinking.

@@ -16,32 +16,30 @@ use std::sync::Arc;
 
 /// An event ready to be handled. It holds all that the guest may see, so it runs without the shard.
 pub struct Job {
-    call: CallRef,
-    tenant: Arc<Tenant>,
-    logic: Arc<dyn Logic>,
-    context: Context,
-    state: Option<Vec<u8>>,
-    queued: Queued,
-    begun: Phase,
-    given: Given,
+    subject: Box<Subject>,
     stage: Stage,
 }
 
 /// An event that was handled, well or not; for [`Shard::finish`].
 pub struct Finished {
-    pub(super) call: CallRef,
-    /// The state from before, lent to the job.
-    pub(super) state_before: Option<Vec<u8>>,
-    pub(super) queued: Queued,
-    /// The phase of the call when the job began.
-    pub(super) begun: Phase,
+    pub(super) subject: Box<Subject>,
     pub(super) outcome: Result<Committed, Breakdown>,
     log: Vec<LogLine>,
+    answers: Answers,
+}
+
+/// What a job is about, the same from its beginning to its commit. Boxed: it goes from hand to hand.
+pub(super) struct Subject {
+    pub call: CallRef,
+    /// The state from before, lent to the job.
+    pub state: Option<Vec<u8>>,
+    pub queued: Queued,
+    /// The phase of the call when the job began.
+    pub begun: Phase,
     tenant: Arc<Tenant>,
     logic: Arc<dyn Logic>,
     context: Context,
     given: Given,
-    answers: Answers,
 }
 
 /// What a stage was made with that the context does not hold.
@@ -57,47 +55,46 @@ struct Given {
 impl Job {
     /// Runs the event through the call's logic. Takes as long as the guest takes, within its deadline.
     pub fn run(self) -> Finished {
-        let Self { call, tenant, logic, context, state, queued, begun, given, stage } = self;
-        let (mut stage, outcome) = logic.handle(&context, state.as_deref(), &queued.event, stage);
+        let Self { subject, stage } = self;
+        let Subject { logic, context, state, queued, tenant, .. } = &*subject;
+        let (mut stage, outcome) = logic.handle(context, state.as_deref(), &queued.event, stage);
         let (log, answers) = (stage.take_log(), stage.take_answers());
         stage.take_met().into_iter().for_each(|limit| tenant.counters.limits.reached(limit));
-        let (state_before, outcome) = (state, stage.seal(outcome));
-        let finished =
-            Finished { call, state_before, queued, begun, outcome, log, tenant, logic, context, given, answers };
-        finished.logic.observed(&finished);
+        let finished = Finished { outcome: stage.seal(outcome), subject, log, answers };
+        finished.subject.logic.observed(&finished);
         finished
     }
 
     /// The call that it belongs to.
     pub fn call(&self) -> CallRef {
-        self.call
+        self.subject.call
     }
 
     /// The tenant whose guest will run.
     pub fn tenant(&self) -> &Arc<Tenant> {
-        &self.tenant
+        &self.subject.tenant
     }
 }
 
 impl Finished {
     /// The call that it belongs to.
     pub fn call(&self) -> CallRef {
-        self.call
+        self.subject.call
     }
 
     /// The tenant whose guest ran.
     pub fn tenant(&self) -> &Arc<Tenant> {
-        &self.tenant
+        &self.subject.tenant
     }
 
     /// What the guest was told.
     pub fn context(&self) -> &Context {
-        &self.context
+        &self.subject.context
     }
 
     /// The event that was handled.
     pub fn event(&self) -> &Event {
-        &self.queued.event
+        &self.subject.queued.event
     }
 
     /// Why nothing of it happens, if it broke down.
@@ -107,23 +104,24 @@ impl Finished {
 
     /// The state that the call had before, and has again if nothing of the event happens.
     pub fn state_before(&self) -> Option<&[u8]> {
-        self.state_before.as_deref()
+        self.subject.state.as_deref()
     }
 
     /// All that is needed to run the event again, and what came of it.
     pub fn record(&self) -> Record<'_> {
+        let Subject { tenant, logic, context, state, queued, given, .. } = &*self.subject;
         Record {
-            tenant: self.tenant.clone(),
-            limits: self.given.limits.clone(),
-            settings: self.given.settings.clone(),
-            version: self.logic.version_id(),
-            number: self.given.number,
-            begins: self.state_before.is_none(),
-            context: Cow::Borrowed(&self.context),
-            call_id_host: self.given.call_id_host.clone(),
-            agent: self.given.agent.clone(),
-            view: Cow::Borrowed(&self.given.view),
-            event: self.queued.event.clone(),
+            tenant: tenant.clone(),
+            limits: given.limits.clone(),
+            settings: given.settings.clone(),
+            version: logic.version_id(),
+            number: given.number,
+            begins: state.is_none(),
+            context: Cow::Borrowed(context),
+            call_id_host: given.call_id_host.clone(),
+            agent: given.agent.clone(),
+            view: Cow::Borrowed(&given.view),
+            event: queued.event.clone(),
             answers: Cow::Borrowed(&self.answers),
             outcome: self.outcome.as_ref().map(Cow::Borrowed).map_err(Cow::Borrowed),
         }
@@ -181,17 +179,17 @@ impl Shard {
             cache: actor.tenant.cache.clone(),
             settings: told,
         });
-        Some(Job {
+        let subject = Box::new(Subject {
             call,
-            tenant: actor.tenant.clone(),
-            logic: actor.logic.clone(),
-            context,
             state: actor.state.take(),
             queued,
             begun: actor.phase,
+            tenant: actor.tenant.clone(),
+            logic: actor.logic.clone(),
+            context,
             given,
-            stage,
-        })
+        });
+        Some(Job { subject, stage })
     }
 
     /// After the outputs of a finished job are on their way: the call's next job, if one waits. Until this is called

@@ -34,6 +34,9 @@ impl BodyError {
 /// # Errors
 /// When it is larger, slower, or incomplete. What says beforehand that it is larger is not read at all.
 pub async fn read_body(body: Incoming, bytes_max: usize, time: Duration) -> Result<Vec<u8>, BodyError> {
+    if body.is_end_stream() {
+        return Ok(Vec::new());
+    }
     if body.size_hint().lower() > u64::try_from(bytes_max).unwrap_or(u64::MAX) {
         return Err(BodyError::TooLarge(bytes_max));
     }

@@ -13,6 +13,12 @@ use plugboard_sip::time::Time;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+/// A call that has something to do now.
+pub(super) struct Ready {
+    pub call: CallRef,
+    pub tenant: Arc<Tenant>,
+}
+
 impl Switch {
     /// Does something with a shard, lets out what came of it, and runs the events that became ready.
     pub(super) fn with_shard<T>(
@@ -21,8 +27,8 @@ impl Switch {
         work: impl FnOnce(&mut Shard, Time, &mut Vec<Output>) -> T,
     ) -> T {
         let (result, ready) = self.visit(index, work);
-        for call in ready {
-            self.run(index, call);
+        for ready in ready {
+            self.run(index, ready);
         }
         result
     }
@@ -32,18 +38,17 @@ impl Switch {
         self: &Arc<Self>,
         index: u8,
         work: impl FnOnce(&mut Shard, Time, &mut Vec<Output>) -> T,
-    ) -> (T, Vec<CallRef>) {
+    ) -> (T, Vec<Ready>) {
         let mut out = Vec::new();
         let mut ready = Vec::new();
-        let shard = &self.shards[usize::from(index)];
-        let (result, due) = {
-            let mut shard = lock(shard);
-            let result = work(&mut shard, self.clock.now(), &mut out);
+        let (result, due) = self.enter(index, |shard, now| {
+            let result = work(shard, now, &mut out);
             while let Some(call) = shard.next_ready() {
-                ready.push(call);
+                let tenant = shard.tenant_of(call).cloned();
+                ready.extend(tenant.map(|tenant| Ready { call, tenant }));
             }
             (result, shard.next_deadline())
-        };
+        });
         if let Some(due) = due {
             self.alarm.set(due);
         }
@@ -51,10 +56,15 @@ impl Switch {
         (result, ready)
     }
 
+    /// Does something with a shard that makes nothing due and nothing ready, or that a visit follows which looks for that.
+    pub(super) fn enter<T>(&self, index: u8, work: impl FnOnce(&mut Shard, Time) -> T) -> T {
+        work(&mut lock(&self.shards[usize::from(index)]), self.clock.now())
+    }
+
     /// Runs the events of a call that wait, one after another, when its tenant has a turn left; then those of whoever
     /// waits for that turn.
-    pub(super) fn run(self: &Arc<Self>, index: u8, call: CallRef) {
-        let Some(tenant) = lock(&self.shards[usize::from(index)]).tenant_of(call).cloned() else { return };
+    pub(super) fn run(self: &Arc<Self>, index: u8, ready: Ready) {
+        let Ready { call, tenant } = ready;
         match tenant.turns.enter(Waiter::Call(index, call)) {
             Some(waiter) => self.take_turn(&tenant, waiter),
             None => tenant.counters.limits.reached(Limit::EventsAtOnce),
@@ -67,8 +77,8 @@ impl Switch {
         while let Some(waiter) = next {
             match waiter {
                 Waiter::Call(index, call) => {
-                    let (job, ready) = self.visit(index, |shard, now, _| shard.begin(now, call));
-                    if !self.run_from(tenant, index, call, job, ready) {
+                    let job = self.enter(index, |shard, now| shard.begin(now, call));
+                    if !self.run_from(tenant, index, call, job, Vec::new()) {
                         return;
                     }
                 }
@@ -86,7 +96,7 @@ impl Switch {
         index: u8,
         call: CallRef,
         mut job: Option<Job>,
-        mut ready: Vec<CallRef>,
+        mut ready: Vec<Ready>,
     ) -> bool {
         let mut done = true;
         while let Some(begun) = job.take() {
@@ -100,7 +110,7 @@ impl Switch {
             ready.extend(more);
             job = next;
         }
-        for other in ready.into_iter().filter(|other| *other != call) {
+        for other in ready.into_iter().filter(|other| other.call != call) {
             self.run(index, other);
         }
         done
@@ -113,16 +123,16 @@ impl Switch {
         index: u8,
         call: CallRef,
         mut finished: Finished,
-    ) -> (Option<Job>, Vec<CallRef>) {
+    ) -> (Option<Job>, Vec<Ready>) {
         report(&mut finished);
         let draft = self.journal.get().and_then(|journal| Some((journal, journal.draft(finished.record())?)));
-        let (settled, mut ready) = self.visit(index, |shard, now, out| shard.finish(now, finished, out));
+        let mut out = Vec::new();
+        let settled = self.enter(index, |shard, now| shard.finish(now, finished, &mut out));
+        self.let_out(index, out);
         if let Some((journal, draft)) = draft {
             journal.note(draft, settled);
         }
-        let (next, more) = self.visit(index, |shard, now, _| shard.proceed(now, call));
-        ready.extend(more);
-        (next, ready)
+        self.visit(index, |shard, now, _| shard.proceed(now, call))
     }
 
     /// Lets out what a shard wants done, in order.

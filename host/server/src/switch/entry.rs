@@ -1,8 +1,9 @@
 //! The way in of messages, the same for all transports: to their shard, unless their source floods us
 //! ([`plugboard_sip::flood`] has the rule).
 
+use super::drive::Ready;
 use super::{SHARDS, Switch, lock};
-use plugboard_calls::shard::{CallRef, replaced_tag};
+use plugboard_calls::shard::replaced_tag;
 use plugboard_sip::admit::Refusal;
 use plugboard_sip::message::{HeaderName, Message, Method};
 use plugboard_sip::transport::Destination;
@@ -13,7 +14,7 @@ use std::sync::atomic::Ordering;
 
 impl Switch {
     /// Gives a message to its shard; the shard, and the calls that have something to do now.
-    pub(super) fn take(self: &Arc<Self>, mut message: Message, path: Destination) -> (u8, Vec<CallRef>) {
+    pub(super) fn take(self: &Arc<Self>, mut message: Message, path: Destination) -> (u8, Vec<Ready>) {
         let index = self.shard_for_message(&message);
         self.name_other_end(&mut message, path, index);
         let ((), ready) = self.visit(index, |shard, now, out| {

@@ -34,7 +34,7 @@ impl Switch {
     ) -> MoveReport {
         let mut report = MoveReport::default();
         for index in 0..SHARDS {
-            let (calls, _) = self.visit(index, |shard, _, _| {
+            let calls = self.enter(index, |shard, _| {
                 shard.calls_that(|tenant, logic| !Arc::ptr_eq(logic, to) && which(tenant, logic))
             });
             for call in calls {

@@ -2,7 +2,7 @@
 //! their order; the guest runs elsewhere, so that one that takes long does not hold up what comes behind it.
 
 use super::Switch;
-use plugboard_calls::shard::CallRef;
+use super::drive::Ready;
 use plugboard_net::streams::{SendFailure, StreamHandler};
 use plugboard_sip::admit::Refusal;
 use plugboard_sip::message::Message;
@@ -38,8 +38,8 @@ impl StreamHandler for Switch {
     async fn received(self: &Arc<Self>, path: Destination, message: Message, runs: &mut Runs) {
         self.counters.datagrams_received.fetch_add(1, Ordering::Relaxed);
         let (index, ready) = self.take(message, path);
-        for call in ready {
-            self.run_elsewhere(index, call, runs).await;
+        for ready in ready {
+            self.run_elsewhere(index, ready, runs).await;
         }
     }
 
@@ -54,11 +54,11 @@ impl StreamHandler for Switch {
 }
 
 impl Switch {
-    async fn run_elsewhere(self: &Arc<Self>, index: u8, call: CallRef, runs: &Runs) {
+    async fn run_elsewhere(self: &Arc<Self>, index: u8, ready: Ready, runs: &Runs) {
         let Ok(room) = runs.0.clone().acquire_owned().await else { return };
         let switch = self.clone();
         self.runtime.spawn_blocking(move || {
-            switch.run(index, call);
+            switch.run(index, ready);
             drop(room);
         });
     }

@@ -1,7 +1,8 @@
 //! From a next hop that is a name to the targets that a request tries, one after another.
 
+use super::drive::Ready;
 use super::{Switch, lock};
-use plugboard_calls::shard::{CallRef, LookupId};
+use plugboard_calls::shard::LookupId;
 use plugboard_sip::locate::{Located, NextHop, Target};
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,9 +13,9 @@ impl Switch {
         if let Some(located) = self.resolver.known(&next_hop) {
             let ready = self.located(index, lookup, &located, seed);
             // Not from here: this thread may be in the middle of an event of the same call.
-            for call in ready {
+            for ready in ready {
                 let switch = self.clone();
-                self.runtime.spawn_blocking(move || switch.run(index, call));
+                self.runtime.spawn_blocking(move || switch.run(index, ready));
             }
             return;
         }
@@ -27,7 +28,7 @@ impl Switch {
             });
             let ready = switch.located(index, lookup, &located, seed);
             drop(switch.runtime.clone().spawn_blocking(move || {
-                ready.into_iter().for_each(|call| switch.run(index, call));
+                ready.into_iter().for_each(|ready| switch.run(index, ready));
             }));
         });
     }
@@ -38,7 +39,7 @@ impl Switch {
         lock(&self.avoided).avoid(self.clock.now(), target, time);
     }
 
-    fn located(self: &Arc<Self>, index: u8, lookup: LookupId, located: &Located, seed: u64) -> Vec<CallRef> {
+    fn located(self: &Arc<Self>, index: u8, lookup: LookupId, located: &Located, seed: u64) -> Vec<Ready> {
         let mut targets = located.targets(seed);
         lock(&self.avoided).put_last(self.clock.now(), &mut targets);
         self.visit(index, |shard, now, out| shard.resolved(now, lookup, &targets, out)).1

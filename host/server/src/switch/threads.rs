@@ -1,9 +1,10 @@
 //! The threads that wait for the network and for time.
 
+use super::drive::Ready;
 use super::relay::Watcher;
 use super::{SHARDS, Switch, SwitchError, lock};
 use bytes::Bytes;
-use plugboard_calls::shard::{CallRef, may_belong};
+use plugboard_calls::shard::may_belong;
 use plugboard_net::udp::{DATAGRAM_BYTES_MAX, UdpListener};
 use plugboard_sip::admit::admit;
 use plugboard_sip::parse::Limits;
@@ -55,7 +56,7 @@ fn read(switch: &Arc<Switch>, at: usize) {
                 continue;
             }
             let lent = turn.lend(|| switch.alarm.wake());
-            calls.into_iter().for_each(|call| switch.run(index, call));
+            calls.into_iter().for_each(|ready| switch.run(index, ready));
             match lent.take_back() {
                 Some(again) => turn = again,
                 None => break,
@@ -65,7 +66,7 @@ fn read(switch: &Arc<Switch>, at: usize) {
 }
 
 /// What the next datagram makes ready; none when it makes nothing ready, or none came.
-fn next(switch: &Arc<Switch>, at: usize, listener: &UdpListener, buffer: &mut [u8]) -> Option<(u8, Vec<CallRef>)> {
+fn next(switch: &Arc<Switch>, at: usize, listener: &UdpListener, buffer: &mut [u8]) -> Option<(u8, Vec<Ready>)> {
     match listener.receive(buffer) {
         Ok(received) => received.and_then(|(datagram, source)| take(switch, at, datagram, source)),
         Err(error) => {
@@ -77,7 +78,7 @@ fn next(switch: &Arc<Switch>, at: usize, listener: &UdpListener, buffer: &mut [u
 }
 
 /// One datagram, up to the events that it makes ready.
-fn take(switch: &Arc<Switch>, listener: usize, datagram: Bytes, source: SocketAddr) -> Option<(u8, Vec<CallRef>)> {
+fn take(switch: &Arc<Switch>, listener: usize, datagram: Bytes, source: SocketAddr) -> Option<(u8, Vec<Ready>)> {
     switch.counters.datagrams_received.fetch_add(1, Ordering::Relaxed);
     let path = switch.sockets.path(listener, source)?;
     if datagram.iter().all(|byte| matches!(byte, b'\r' | b'\n' | 0)) {
@@ -115,10 +116,10 @@ fn keep_time(switch: &Arc<Switch>) {
         watcher.rest(|| switch.alarm.sleep(|due| switch.clock.until(due)));
         for index in 0..SHARDS {
             let ((), ready) = switch.visit(index, |shard, now, out| shard.poll(now, out));
-            for call in ready {
+            for ready in ready {
                 // A guest that takes long must not hold up the retransmissions of others.
                 let switch = switch.clone();
-                switch.runtime.clone().spawn_blocking(move || switch.run(index, call));
+                switch.runtime.clone().spawn_blocking(move || switch.run(index, ready));
             }
         }
         std::thread::sleep(TICK);

@@ -7,6 +7,7 @@ use plugboard_calls::logic::{Credentials, Directory, UserRecord};
 use plugboard_sip::digest::Secret;
 use plugboard_sip::text::Text;
 use plugboard_sip::uri::{SipUri, unescape};
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -63,16 +64,26 @@ impl Users {
     fn user(&self, name: &str) -> Option<&User> {
         let index = match self.by_name.get(name) {
             Some(index) => *index,
-            None => *self.by_name.get(&self.local_part(name)?)?,
+            None => *self.by_name.get(&*self.local_part(name)?)?,
         };
         self.users.get(index)
     }
 
     /// The user part of an address in this domain: `user@domain` or `sip:user@domain`. An address with a port is
     /// another one.
-    fn local_part(&self, address: &str) -> Option<String> {
+    fn local_part<'a>(&self, address: &'a str) -> Option<Cow<'a, str>> {
         if !self.may_be_here(address) {
             return None;
+        }
+        // As a rule nothing in it has to be read as a URI.
+        let is_plain = |user: &str| user.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.+".contains(&byte));
+        let plain = address.strip_prefix("sip:").unwrap_or(address).split_once('@');
+        if let Some((user, host)) = plain
+            && host.eq_ignore_ascii_case(&self.domain)
+            && !user.is_empty()
+            && is_plain(user)
+        {
+            return Some(user.into());
         }
         let has_scheme = |scheme: &str| address.get(..scheme.len()).is_some_and(|s| s.eq_ignore_ascii_case(scheme));
         let text =
@@ -81,7 +92,7 @@ impl Users {
         if uri.port.is_some() || !uri.host.to_string().eq_ignore_ascii_case(&self.domain) {
             return None;
         }
-        Some(unescape(&uri.user?))
+        Some(unescape(&uri.user?).into())
     }
 
     /// False for nearly all addresses of other domains, without a closer look. An IPv6 address can be written in many

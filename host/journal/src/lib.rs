@@ -14,6 +14,7 @@
 #![forbid(unsafe_code)]
 
 mod files;
+mod json;
 pub mod line;
 pub mod mask;
 mod note;

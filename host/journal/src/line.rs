@@ -188,7 +188,10 @@ impl State {
     pub fn of(state: Option<&[u8]>) -> Self {
         match state {
             None => Self::Over,
-            Some(state) => Self::Kept { sha256: in_hexadecimal(&Sha256::digest(state)), bytes: state.len() },
+            Some(state) => {
+                let sha256 = in_hexadecimal(&Sha256::digest(state), &mut [0; 64]).to_owned();
+                Self::Kept { sha256, bytes: state.len() }
+            }
         }
     }
 }
@@ -216,7 +219,7 @@ mod hexadecimal {
     use serde::{Deserialize as _, Deserializer, Serializer, de};
 
     pub(super) fn serialize<S: Serializer>(number: &u64, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&super::in_hexadecimal(&number.to_be_bytes()))
+        serializer.serialize_str(super::in_hexadecimal(&number.to_be_bytes(), &mut [0; 16]))
     }
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
@@ -224,10 +227,11 @@ mod hexadecimal {
     }
 }
 
-/// Bytes in lower-case hexadecimal digits.
-fn in_hexadecimal(bytes: &[u8]) -> String {
+/// Bytes in lower-case hexadecimal digits, for which there must be room.
+fn in_hexadecimal<'r>(bytes: &[u8], room: &'r mut [u8]) -> &'r str {
     let digit = |value: u8| b"0123456789abcdef"[usize::from(value & 15)];
-    let mut text = Vec::with_capacity(2 * bytes.len());
-    bytes.iter().for_each(|byte| text.extend_from_slice(&[digit(byte >> 4), digit(*byte)]));
-    String::from_utf8(text).expect("digits are ASCII")
+    for (digits, byte) in room.chunks_exact_mut(2).zip(bytes) {
+        digits.copy_from_slice(&[digit(byte >> 4), digit(*byte)]);
+    }
+    std::str::from_utf8(room).expect("digits are ASCII")
 }

@@ -4,6 +4,7 @@
 //! A line is drafted before the event is committed, which takes apart what came of it, and says last what became of that:
 //! the commit can still change it.
 
+use crate::json;
 use crate::line::{Broken, EventLine, Head, Outcome, State};
 use crate::mask;
 use plugboard_calls::contract::{Event, Header};
@@ -75,7 +76,7 @@ impl Notes {
                 Some(_) if withheld => State::Withheld,
                 state => State::of(state),
             };
-            serde_json::to_writer(&mut line, &state)?;
+            json::write(&mut line, &state)?;
             line.extend_from_slice(b"}}");
             ends = (withheld && state == State::Over).then(|| call(&record));
         }
@@ -99,7 +100,7 @@ impl Notes {
             }
             (Some(other), _) => {
                 line.truncate(outcome);
-                serde_json::to_writer(&mut line, &other)?;
+                json::write(&mut line, &other)?;
                 line.push(b'}');
             }
         }
@@ -132,17 +133,17 @@ fn call(record: &Record<'_>) -> Call {
 
 /// Writes a line but for the state that the event left, and for the end. Where in it begins what came of the event.
 fn write_stateless(line: &mut Vec<u8>, record: &Record<'_>) -> Result<usize, serde_json::Error> {
-    serde_json::to_writer(&mut *line, &Head::of(record))?;
+    json::write(line, &Head::of(record))?;
     line.pop(); // its closing brace: there is one member more
     line.extend_from_slice(b",\"outcome\":");
     let outcome = line.len();
     match &record.outcome {
         Ok(committed) => {
             line.extend_from_slice(b"{\"committed\":{\"effects\":");
-            serde_json::to_writer(&mut *line, committed.effects())?;
+            json::write(line, committed.effects())?;
             line.extend_from_slice(b",\"state\":");
         }
-        Err(breakdown) => serde_json::to_writer(line, &Outcome::Broken(Broken::from(&**breakdown)))?,
+        Err(breakdown) => json::write(line, &Outcome::Broken(Broken::from(&**breakdown)))?,
     }
     Ok(outcome)
 }

@@ -309,3 +309,18 @@ fn versions_that_take_turns_in_a_file_are_each_told_their_own_settings() {
     let text: String = files.iter().map(|file| std::fs::read_to_string(file).expect("text")).collect();
     assert_eq!(text.matches("\"line\":\"opening\"").count(), 2, "each is told once");
 }
+
+#[test]
+fn lines_are_byte_for_byte_what_serde_json_makes_of_them() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let events = recorded(folder.path(), 0..10).len();
+    let files = read::files(folder.path()).expect("a journal");
+    let texts: Vec<String> = files.iter().map(|file| std::fs::read_to_string(file).expect("text")).collect();
+    let mut lines = 0;
+    for line in texts.iter().flat_map(|text| text.lines()) {
+        let read: Line = serde_json::from_str(line).expect("a line");
+        assert_eq!(serde_json::to_string(&read).expect("written"), line);
+        lines += 1;
+    }
+    assert!(lines > events && events > 100, "{lines} lines of {events} events");
+}

@@ -29,11 +29,14 @@ pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<
 pub(crate) mod optional {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-    #[derive(serde::Serialize, serde::Deserialize)]
-    struct Bytes(#[serde(with = "super")] Vec<u8>);
+    #[derive(serde::Serialize)]
+    struct Lent<'a>(#[serde(serialize_with = "super::serialize")] &'a [u8]);
+
+    #[derive(serde::Deserialize)]
+    struct Bytes(#[serde(deserialize_with = "super::deserialize")] Vec<u8>);
 
     pub(crate) fn serialize<S: Serializer>(bytes: &Option<Vec<u8>>, serializer: S) -> Result<S::Ok, S::Error> {
-        bytes.as_ref().map(|bytes| Bytes(bytes.clone())).serialize(serializer)
+        bytes.as_deref().map(Lent).serialize(serializer)
     }
 
     pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<u8>>, D::Error> {

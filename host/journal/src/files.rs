@@ -99,6 +99,11 @@ impl Folder {
         std::mem::take(&mut self.tally)
     }
 
+    /// Counts an event that there is no line of.
+    pub(crate) fn fail(&mut self) {
+        self.tally.failed += 1;
+    }
+
     /// Adds the line of an event, behind the opening that it needs; both without the line break, and both in one file.
     /// They are on their way to the disk after [`Self::flush`].
     ///

@@ -29,8 +29,14 @@ pub(crate) struct Note {
     pub holds: Holds,
 }
 
+impl PartialEq for Note {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.tenant, &other.tenant) && self.version == other.version && self.holds == other.holds
+    }
+}
+
 /// What holds for the lines of a version, and is told by an opening before them.
-#[derive(PartialEq)]
+#[derive(Clone, PartialEq)]
 pub(crate) struct Holds {
     pub limits: Limits,
     pub settings: Arc<GuestSettings>,

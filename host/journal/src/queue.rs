@@ -21,11 +21,13 @@ pub(crate) struct Queue {
     wake: Condvar,
 }
 
-/// Notes that gathered. Their lines stand behind one another in one buffer: it is used again and again, so nothing is
+/// Lines that gathered. They stand behind one another in one buffer: it is used again and again, so nothing is
 /// allocated here that another thread gives back.
 #[derive(Default)]
 pub(crate) struct Batch {
+    /// Each with the number of lines that it is about: as a rule that is like the line before.
     notes: Vec<(Note, usize)>,
+    lengths: Vec<usize>,
     lines: Vec<u8>,
 }
 
@@ -65,10 +67,14 @@ impl Queue {
     /// Adds a note and its line; whether there was room.
     pub fn push(&self, note: Note, line: &[u8]) -> bool {
         let mut inner = self.lock();
-        let Batch { notes, lines } = &mut inner.batch;
-        let room = notes.len() < self.notes_max && lines.len() + line.len() <= self.bytes_max;
+        let Batch { notes, lengths, lines } = &mut inner.batch;
+        let room = lengths.len() < self.notes_max && lines.len() + line.len() <= self.bytes_max;
         if room {
-            notes.push((note, line.len()));
+            match notes.last_mut() {
+                Some((last, count)) if *last == note => *count += 1,
+                _ => notes.push((note, 1)),
+            }
+            lengths.push(line.len());
             lines.extend_from_slice(line);
         }
         if std::mem::take(&mut inner.idle) {
@@ -126,14 +132,20 @@ impl Queue {
 }
 
 impl Batch {
-    /// Hands out each note with its line, and is empty then.
-    pub fn drain(&mut self, mut each: impl FnMut(Note, &[u8])) {
+    /// Hands out each note with its lines, and is empty then.
+    pub fn drain(&mut self, mut each: impl FnMut(&Note, &mut dyn Iterator<Item = &[u8]>)) {
         let mut rest = self.lines.as_slice();
-        for (note, length) in self.notes.drain(..) {
+        let mut lines = self.lengths.drain(..).map(|length| {
             let (line, behind) = rest.split_at(length.min(rest.len()));
             rest = behind;
-            each(note, line);
+            line
+        });
+        for (note, count) in self.notes.drain(..) {
+            let mut of_note = lines.by_ref().take(count);
+            each(&note, &mut of_note);
+            of_note.for_each(drop); // none is taken for one of the next note
         }
+        drop(lines);
         self.lines.clear();
         self.lines.shrink_to(ROOM_BYTES);
     }

@@ -144,8 +144,27 @@ struct Files {
 }
 
 impl Files {
+    /// Writes the lines that a note is about, each whatever becomes of the others; the first error.
+    fn write(&mut self, note: &Note, lines: &mut dyn Iterator<Item = &[u8]>, now: SystemTime) -> io::Result<()> {
+        let (mut written, mut is_told) = (Ok(()), false);
+        for line in lines {
+            // What the first line found out holds for the others, as far as they come into the same file.
+            let is_opened = is_told && !self.folder.is_at_beginning();
+            let opening = if is_opened { Ok(None) } else { self.opening(note) };
+            is_told = opening.is_ok();
+            written = written.and(match opening {
+                Ok(opening) => self.folder.write(opening.as_deref(), line, now), // which counts
+                Err(error) => {
+                    self.folder.fail();
+                    Err(error)
+                }
+            });
+        }
+        written
+    }
+
     /// What must stand before the line of an event, if this file does not say it yet.
-    fn opening(&mut self, note: Note) -> io::Result<Option<Vec<u8>>> {
+    fn opening(&mut self, note: &Note) -> io::Result<Option<Vec<u8>>> {
         if self.folder.is_at_beginning() || self.opened.len() > OPENED_MAX {
             self.opened.clear();
         }
@@ -160,7 +179,7 @@ impl Files {
             settings: (*note.holds.settings).clone(),
         };
         let line = serde_json::to_vec(&Line::Opening(opening))?;
-        self.opened.insert(note.version, note.holds);
+        self.opened.insert(note.version.clone(), note.holds.clone());
         Ok(Some(line))
     }
 }
@@ -172,7 +191,7 @@ impl Writer {
         loop {
             match queue.take(&mut batch, TIDY_EVERY) {
                 Taken::Work(orders) => {
-                    batch.drain(|note, line| self.event(note, line));
+                    batch.drain(|note, lines| self.events(note, lines));
                     self.flush();
                     orders.into_iter().for_each(|order| self.obey(order));
                 }
@@ -198,18 +217,18 @@ impl Writer {
         }
     }
 
-    fn event(&mut self, note: Note, line: &[u8]) {
-        let (now, domain) = (SystemTime::now(), note.tenant.domain.clone());
-        let files = self.files(&domain, now).and_then(|files| Ok((files.opening(note)?, &mut files.folder)));
-        let written = match files {
-            Ok((opening, folder)) => folder.write(opening.as_deref(), line, now), // which counts
+    /// Writes the lines that a note is about.
+    fn events(&mut self, note: &Note, lines: &mut dyn Iterator<Item = &[u8]>) {
+        let (now, domain) = (SystemTime::now(), &*note.tenant.domain);
+        let written = match self.files(domain, now) {
+            Ok(files) => files.write(note, lines, now),
             Err(error) => {
-                self.counters.count(Tally { written: 0, failed: 1 });
+                self.counters.count(Tally { written: 0, failed: lines.count() as u64 });
                 Err(error)
             }
         };
         if let Err(error) = written {
-            self.complain(&domain, &error);
+            self.complain(domain, &error);
         }
     }
 

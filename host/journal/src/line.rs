@@ -230,8 +230,8 @@ mod hexadecimal {
 /// Bytes in lower-case hexadecimal digits, for which there must be room.
 fn in_hexadecimal<'r>(bytes: &[u8], room: &'r mut [u8]) -> &'r str {
     let digit = |value: u8| b"0123456789abcdef"[usize::from(value & 15)];
-    for (digits, byte) in room.chunks_exact_mut(2).zip(bytes) {
-        digits.copy_from_slice(&[digit(byte >> 4), digit(*byte)]);
+    for (digits, byte) in room.as_chunks_mut().0.iter_mut().zip(bytes) {
+        *digits = [digit(byte >> 4), digit(*byte)];
     }
     std::str::from_utf8(room).expect("digits are ASCII")
 }

@@ -13,6 +13,7 @@ use plugboard_calls::guest_settings::GuestSettings;
 use plugboard_calls::limits::Limits;
 use plugboard_calls::record::{Record, Settled};
 use plugboard_calls::tenant::Tenant;
+use std::cell::Cell;
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -20,6 +21,21 @@ use std::sync::{Arc, Mutex, PoisonError};
 const SECRETIVE_MAX: usize = 100_000;
 /// Room for the line of an ordinary event, in bytes.
 const LINE_BYTES: usize = 2_048;
+/// Room that a thread keeps for its next line at most, in bytes.
+const KEPT_BYTES_MAX: usize = 16 * 1_024;
+
+thread_local! {
+    /// The room of the last line, for the next: a thread queues one before it drafts another.
+    static ROOM: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// Gives back the room of a line that is queued.
+pub(crate) fn give_back(mut line: Vec<u8>) {
+    if line.capacity() <= KEPT_BYTES_MAX {
+        line.clear();
+        ROOM.set(line);
+    }
+}
 
 /// What a line is written for.
 pub(crate) struct Note {
@@ -68,7 +84,8 @@ impl Notes {
     /// # Errors
     /// When it cannot be written as JSON.
     pub fn draft(&self, mut record: Record<'_>) -> Result<Draft, serde_json::Error> {
-        let mut line = Vec::with_capacity(LINE_BYTES);
+        let mut line = ROOM.take();
+        line.reserve(LINE_BYTES);
         let mut outcome = write_stateless(&mut line, &record)?;
         let has_secret = mask::may_name_secret(&line, &record.event) && mask::record(&mut record);
         if has_secret {

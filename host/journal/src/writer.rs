@@ -3,7 +3,7 @@
 
 use crate::files::{Bounds, Folder, Tally};
 use crate::line::{FORMAT, Line, Opening};
-use crate::note::{Draft, Holds, Note, Notes};
+use crate::note::{self, Draft, Holds, Note, Notes};
 use crate::queue::{Batch, Order, Queue, Taken};
 use plugboard_calls::record::{Record, Settled};
 use std::collections::{HashMap, HashSet};
@@ -82,6 +82,7 @@ impl Journal {
         if !self.queue.push(note, &line) {
             self.counters.dropped.fetch_add(1, Ordering::Relaxed);
         }
+        note::give_back(line);
     }
 
     fn written<T>(&self, result: Result<T, serde_json::Error>) -> Option<T> {

@@ -34,7 +34,7 @@ impl CSeq {
     /// As [`CSeq::parse`]; shares no buffer.
     pub(crate) fn read(text: &str) -> Result<CSeq, InvalidCSeq> {
         let text = text.trim_ascii();
-        let blank = memchr::memchr2(b' ', b'\t', text.as_bytes()).ok_or(InvalidCSeq)?;
+        let blank = text.bytes().position(|byte| matches!(byte, b' ' | b'\t')).ok_or(InvalidCSeq)?;
         let (number, method) = text.split_at_checked(blank).ok_or(InvalidCSeq)?;
         let number = crate::values::parse_number(number).filter(|number| *number <= MAX_SEQUENCE);
         let method = Method::named(method.trim_ascii());

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::text::{ByteSet, Text, byte_set};
+use crate::text::{ByteSet, Text, byte_set, position};
 
 /// The longest host name, in bytes (RFC 1035 §2.3.4, without the final dot).
 pub const MAX_HOST_NAME: usize = 254;
@@ -80,9 +80,9 @@ impl<'a> HostPart<'a> {
 
     /// `host` or `host:port`, both with white space around the colon.
     pub(crate) fn with_port(part: &'a str) -> Result<(HostPart<'a>, Option<u16>), InvalidHost> {
-        let after_brackets = memchr::memrchr(b']', part.as_bytes()).map_or(0, |bracket| bracket + 1);
+        let after_brackets = part.bytes().rposition(|byte| byte == b']').map_or(0, |bracket| bracket + 1);
         let tail = part.get(after_brackets..).unwrap_or_default();
-        let colon = memchr::memchr(b':', tail.as_bytes()).map(|at| after_brackets + at);
+        let colon = position(tail.as_bytes(), b':').map(|at| after_brackets + at);
         let (host, port) = match colon.and_then(|colon| part.split_at_checked(colon)) {
             Some((host, port)) => (host, port.strip_prefix(':')),
             None => (part, None),

@@ -4,7 +4,7 @@
 use std::fmt;
 
 use crate::params::{self, Params, end_of_quoted, quote, unquote};
-use crate::text::{Text, split_before, split_once};
+use crate::text::{Text, position, split_before, split_once};
 use crate::uri::{self, Uri};
 
 /// An address: an optional name, a URI and parameters of the header field.
@@ -98,9 +98,9 @@ impl<'a> Parts<'a> {
                 (name, rest.trim_ascii_start())
             }
             None => {
-                let Some(bracket) = memchr::memchr(b'<', part.as_bytes()) else { return Self::bare(part) };
+                let Some(bracket) = position(part.as_bytes(), b'<') else { return Self::bare(part) };
                 let (name, rest) = part.split_at(bracket);
-                if name.as_bytes().contains(&b'"') {
+                if position(name.as_bytes(), b'"').is_some() {
                     return Err(InvalidAddress);
                 }
                 (name.trim_ascii(), rest)

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::text::{ByteSet, Text, byte_set, split_before, split_once};
+use crate::text::{ByteSet, Text, byte_set};
 
 /// One parameter.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -101,7 +101,7 @@ impl fmt::Display for Params {
 
 /// The parameters of a text one after another, looked at and not kept. The first malformed one is the last.
 pub(crate) fn parts(text: &str) -> Parts<'_> {
-    Parts(text.trim_ascii())
+    Parts(text.trim_ascii_start())
 }
 
 /// As [`Params::get`], of a text.
@@ -125,55 +125,40 @@ impl<'a> Iterator for Parts<'a> {
         if text.is_empty() {
             return None;
         }
-        let Some(Ok((param, rest))) = text.strip_prefix(';').map(split_param) else { return Some(Err(InvalidParams)) };
-        let (name, value) = match split_once(param, b'=') {
-            Some((name, value)) => (name.trim_ascii(), Some(value.trim_ascii())),
-            None => (param.trim_ascii(), None),
-        };
-        if !is_name(name) || !value.is_none_or(is_value) {
-            return Some(Err(InvalidParams));
-        }
-        self.0 = rest;
-        Some(Ok((name, value)))
+        Some(first_param(text).ok_or(InvalidParams).map(|(name, value, rest)| {
+            self.0 = rest;
+            (name, value)
+        }))
     }
 }
 
-/// Splits at the next semicolon outside of quotes.
-fn split_param(text: &str) -> Result<(&str, &str), InvalidParams> {
-    let (param, rest) = split_before(text, b';');
-    if !param.as_bytes().contains(&b'"') {
-        return Ok((param, rest));
-    }
-    let (mut quoted, mut escaped) = (false, false);
-    for (index, byte) in text.bytes().enumerate() {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' if quoted => escaped = true,
-            b'"' => quoted = !quoted,
-            b';' if !quoted => return Ok(text.split_at(index)),
-            _ => {}
-        }
-    }
-    if quoted { Err(InvalidParams) } else { Ok((text, "")) }
-}
-
-/// Names are tokens, or the URI characters that tokens lack (RFC 3261 §25.1 `paramchar`).
-fn is_name(name: &str) -> bool {
+/// The first parameter of a text that begins with its semicolon, and what follows it.
+fn first_param(text: &str) -> Option<(&str, Option<&str>, &str)> {
+    // Names are tokens, or the URI characters that tokens lack (RFC 3261 §25.1 `paramchar`).
     const fn is_name_byte(byte: u8) -> bool {
         is_unquoted(byte) && byte != b'='
     }
     static NAME: ByteSet = byte_set!(is_name_byte);
-    !name.is_empty() && NAME.holds(name.as_bytes())
+    let (name, behind) = NAME.split(text.strip_prefix(';')?.trim_ascii_start())?;
+    let behind = behind.trim_ascii_start();
+    let (value, rest) = match behind.strip_prefix('=') {
+        Some(behind) => {
+            let (value, rest) = split_value(behind.trim_ascii_start())?;
+            (Some(value), rest.trim_ascii_start())
+        }
+        None => (None, behind),
+    };
+    let ends = rest.is_empty() || rest.starts_with(';');
+    (ends && !name.is_empty()).then_some((name, value, rest))
 }
 
-/// A token, host, URI part or quoted string. Liberal in what stands unquoted, as long as no separator is taken in.
-fn is_value(value: &str) -> bool {
-    match value.strip_prefix('"') {
-        Some(quoted) => end_of_quoted(quoted).is_some_and(|end| end + 1 == quoted.len()),
-        None => {
-            static UNQUOTED: ByteSet = byte_set!(is_unquoted);
-            !value.is_empty() && UNQUOTED.holds(value.as_bytes())
-        }
+/// A token, host, URI part or quoted string that a text begins with, and the rest. Liberal in what stands unquoted, as
+/// long as no separator is taken in.
+fn split_value(text: &str) -> Option<(&str, &str)> {
+    static UNQUOTED: ByteSet = byte_set!(is_unquoted);
+    match text.strip_prefix('"') {
+        Some(quoted) => text.split_at_checked(end_of_quoted(quoted)? + 2),
+        None => UNQUOTED.split(text).filter(|(value, _)| !value.is_empty()),
     }
 }
 

@@ -190,6 +190,12 @@ impl ByteSet {
     pub(crate) fn holds(&self, bytes: &[u8]) -> bool {
         bytes.iter().all(|byte| self.0[usize::from(*byte)])
     }
+
+    /// What a text begins with that is let through, and the rest; none when that would part a character.
+    pub(crate) fn split<'a>(&self, text: &'a str) -> Option<(&'a str, &'a str)> {
+        let end = text.bytes().position(|byte| !self.0[usize::from(byte)]);
+        text.split_at_checked(end.unwrap_or(text.len()))
+    }
 }
 
 /// The [`ByteSet`] of a `const fn(u8) -> bool`.
@@ -211,14 +217,20 @@ pub(crate) use byte_set;
 
 /// What stands before and behind the first of these ASCII characters; none when there is none.
 pub(crate) fn split_once(text: &str, at: u8) -> Option<(&str, &str)> {
-    let at = memchr::memchr(at, text.as_bytes())?;
+    let at = position(text.as_bytes(), at)?;
     Some((text.get(..at)?, text.get(at + 1..)?))
 }
 
 /// What stands before the first of these ASCII characters, and the rest from it on.
 pub(crate) fn split_before(text: &str, at: u8) -> (&str, &str) {
-    let at = memchr::memchr(at, text.as_bytes()).unwrap_or(text.len());
+    let at = position(text.as_bytes(), at).unwrap_or(text.len());
     text.split_at_checked(at).unwrap_or((text, ""))
+}
+
+/// Where the first of these bytes stands. Byte by byte: in what is as short as the parts of a header field, that is less
+/// work than to call [`memchr`].
+pub(crate) fn position(bytes: &[u8], of: u8) -> Option<usize> {
+    bytes.iter().position(|byte| *byte == of)
 }
 
 #[cfg(test)]

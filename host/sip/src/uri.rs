@@ -8,7 +8,7 @@ use std::fmt;
 
 use crate::host::{Host, HostPart};
 use crate::params::{self, Params};
-use crate::text::{ByteSet, Text, byte_set, split_before, split_once};
+use crate::text::{ByteSet, Text, byte_set, position, split_before, split_once};
 
 /// A URI of any scheme.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -153,7 +153,7 @@ impl<'a> SipParts<'a> {
             Some((userinfo, rest)) => (Some(userinfo), rest),
             None => (None, rest),
         };
-        if rest.as_bytes().contains(&b'@') || userinfo.is_some_and(str::is_empty) {
+        if position(rest.as_bytes(), b'@').is_some() || userinfo.is_some_and(str::is_empty) {
             return Err(InvalidUri);
         }
         let (user, password) = match userinfo.and_then(|userinfo| split_once(userinfo, b':')) {

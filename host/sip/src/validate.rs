@@ -6,10 +6,12 @@ mod unsupported;
 
 pub use unsupported::{Served, Unsupported, unsupported};
 
+use crate::cseq::CSeq;
 use crate::message::{HeaderName, Headers, Method, Request, Response, Status};
 use crate::name_addr::NameAddr;
 use crate::uri;
-use crate::via::{BRANCH_COOKIE, has_cookie};
+use crate::values::MaxForwards;
+use crate::via::{self, BRANCH_COOKIE, has_cookie};
 
 /// Why a request is refused. The peer's fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -33,21 +35,6 @@ pub enum Discard {
     Header,
 }
 
-/// The header fields that each message must have exactly once, next to Via (RFC 3261 §8.1.1).
-const MANDATORY: [HeaderName; 4] = [HeaderName::From, HeaderName::To, HeaderName::CallId, HeaderName::CSeq];
-
-/// Further header fields that a message may have once at most.
-const SINGLE: [HeaderName; 8] = [
-    HeaderName::MaxForwards,
-    HeaderName::ContentType,
-    HeaderName::ContentLength,
-    HeaderName::Event,
-    HeaderName::Expires,
-    HeaderName::ReferTo,
-    HeaderName::ReferredBy,
-    HeaderName::Replaces,
-];
-
 /// Holds a request against the rules.
 ///
 /// # Errors
@@ -56,24 +43,25 @@ pub fn check_request(request: &Request) -> Result<(), Rejection> {
     let headers = &request.headers;
     check_request_uri(request)?;
     check_top_via(headers)?;
-    if !MANDATORY.iter().all(|name| headers.count(name) == 1) {
+    let once = Once::find(headers);
+    let Some(Mandatory { from, to, call_id, cseq }) = once.mandatory() else {
         return bad("Missing Or Repeated Header Field");
-    }
-    if SINGLE.iter().any(|name| headers.count(name) > 1) {
+    };
+    if once.other_repeated {
         return bad("Repeated Header Field");
     }
-    if !are_addresses(headers) {
+    if !is_address(from) || !is_address(to) {
         return bad("Bad From Or To");
     }
-    if headers.look(&HeaderName::CallId).is_err() {
+    if !is_call_id(call_id) {
         return bad("Bad Call-ID");
     }
-    match headers.cseq() {
-        Err(_) => return bad("Bad CSeq"),
-        Ok(cseq) if cseq.method != request.method => return bad("CSeq Of Another Method"),
-        Ok(_) => {}
+    match read_cseq(cseq) {
+        None => return bad("Bad CSeq"),
+        Some(cseq) if cseq.method != request.method => return bad("CSeq Of Another Method"),
+        Some(_) => {}
     }
-    if headers.contains(&HeaderName::MaxForwards) && headers.max_forwards().is_err() {
+    if once.max_forwards.is_some_and(|value| text(value).and_then(MaxForwards::read).is_none()) {
         return bad("Bad Max-Forwards");
     }
     if sets_remote_target(&request.method) && !headers.elements(&HeaderName::Contact).all(is_address) {
@@ -94,13 +82,14 @@ fn check_request_uri(request: &Request) -> Result<(), Rejection> {
 
 /// The topmost Via can be read, and its branch is not the bare cookie, which distinguishes nothing (RFC 4475 §3.2.1).
 fn check_top_via(headers: &Headers) -> Result<(), Rejection> {
-    let Some(via) = headers.via_parts().ok().filter(|via| via.is_well_formed()) else {
+    let read = headers.via_parts().ok().and_then(|via| Some((via.notes().ok()?, via)));
+    let Some((notes, via)) = read else {
         return bad("Missing Or Bad Via");
     };
     if via.version != "2.0" {
         return Err(Rejection { status: Status::VERSION_NOT_SUPPORTED, reason: "Version Not Supported" });
     }
-    match via.branch() {
+    match notes.branch {
         Some(branch) if has_cookie(branch) && branch.len() == BRANCH_COOKIE.len() => bad("Bad Branch"),
         _ => Ok(()),
     }
@@ -120,21 +109,88 @@ const fn bad(reason: &'static str) -> Result<(), Rejection> {
 /// # Errors
 /// With why it must be dropped.
 pub fn check_response(response: &Response) -> Result<(), Discard> {
-    let headers = &response.headers;
-    let one_via = headers.elements(&HeaderName::Via).take(2).count() == 1;
-    if !one_via || !headers.via_parts().is_ok_and(|via| via.is_well_formed()) {
-        return Err(Discard::Via);
-    }
-    let single = MANDATORY.iter().all(|name| headers.count(name) == 1);
-    let readable = are_addresses(headers) && headers.look(&HeaderName::CallId).is_ok() && headers.cseq().is_ok();
-    if single && readable { Ok(()) } else { Err(Discard::Header) }
+    let mut vias = response.headers.elements(&HeaderName::Via);
+    let via = vias.next().filter(|_| vias.next().is_none()).and_then(text).ok_or(Discard::Via)?;
+    via::Parts::of(via).and_then(|via| via.notes()).map_err(|_| Discard::Via)?;
+    let Mandatory { from, to, call_id, cseq } = Once::find(&response.headers).mandatory().ok_or(Discard::Header)?;
+    let readable = is_address(from) && is_address(to) && is_call_id(call_id) && read_cseq(cseq).is_some();
+    if readable { Ok(()) } else { Err(Discard::Header) }
 }
 
-/// Whether From and To are addresses.
-fn are_addresses(headers: &Headers) -> bool {
-    [HeaderName::From, HeaderName::To].iter().all(|name| headers.elements(name).next().is_some_and(is_address))
+/// The header fields that a message may have once at most, found in one pass.
+#[derive(Default)]
+struct Once<'a> {
+    from: Option<&'a [u8]>,
+    to: Option<&'a [u8]>,
+    call_id: Option<&'a [u8]>,
+    cseq: Option<&'a [u8]>,
+    max_forwards: Option<&'a [u8]>,
+    content_type: Option<&'a [u8]>,
+    content_length: Option<&'a [u8]>,
+    event: Option<&'a [u8]>,
+    expires: Option<&'a [u8]>,
+    refer_to: Option<&'a [u8]>,
+    referred_by: Option<&'a [u8]>,
+    replaces: Option<&'a [u8]>,
+    /// Whether one is there twice that each message must have.
+    mandatory_repeated: bool,
+    /// Whether one of the others is.
+    other_repeated: bool,
+}
+
+/// What each message must have exactly once, next to Via (RFC 3261 §8.1.1).
+struct Mandatory<'a> {
+    from: &'a [u8],
+    to: &'a [u8],
+    call_id: &'a [u8],
+    cseq: &'a [u8],
+}
+
+impl<'a> Once<'a> {
+    fn find(headers: &'a Headers) -> Once<'a> {
+        let mut once = Once::default();
+        for (name, value) in headers.iter() {
+            let (mandatory, other) = (&mut once.mandatory_repeated, &mut once.other_repeated);
+            let (field, repeated) = match name {
+                HeaderName::From => (&mut once.from, mandatory),
+                HeaderName::To => (&mut once.to, mandatory),
+                HeaderName::CallId => (&mut once.call_id, mandatory),
+                HeaderName::CSeq => (&mut once.cseq, mandatory),
+                HeaderName::MaxForwards => (&mut once.max_forwards, other),
+                HeaderName::ContentType => (&mut once.content_type, other),
+                HeaderName::ContentLength => (&mut once.content_length, other),
+                HeaderName::Event => (&mut once.event, other),
+                HeaderName::Expires => (&mut once.expires, other),
+                HeaderName::ReferTo => (&mut once.refer_to, other),
+                HeaderName::ReferredBy => (&mut once.referred_by, other),
+                HeaderName::Replaces => (&mut once.replaces, other),
+                _ => continue,
+            };
+            *repeated |= field.replace(value.as_bytes().trim_ascii()).is_some();
+        }
+        once
+    }
+
+    /// None when one is missing or repeated.
+    fn mandatory(&self) -> Option<Mandatory<'a>> {
+        let Once { from, to, call_id, cseq, mandatory_repeated, .. } = *self;
+        let mandatory = Mandatory { from: from?, to: to?, call_id: call_id?, cseq: cseq? };
+        (!mandatory_repeated).then_some(mandatory)
+    }
+}
+
+fn text(value: &[u8]) -> Option<&str> {
+    std::str::from_utf8(value).ok()
 }
 
 fn is_address(value: &[u8]) -> bool {
-    std::str::from_utf8(value).is_ok_and(NameAddr::is_well_formed)
+    text(value).is_some_and(NameAddr::is_well_formed)
+}
+
+fn is_call_id(value: &[u8]) -> bool {
+    text(value).is_some_and(|text| !text.is_empty())
+}
+
+fn read_cseq(value: &[u8]) -> Option<CSeq> {
+    CSeq::read(text(value)?).ok()
 }

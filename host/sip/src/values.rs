@@ -25,7 +25,12 @@ impl MaxForwards {
     /// # Errors
     /// When it is not a number from 0 to 255.
     pub fn parse(text: &Text) -> Result<MaxForwards, InvalidValue> {
-        parse_number(text).and_then(|number| u8::try_from(number).ok()).map(MaxForwards).ok_or(InvalidValue)
+        MaxForwards::read(text).ok_or(InvalidValue)
+    }
+
+    /// As [`MaxForwards::parse`].
+    pub(crate) fn read(text: &str) -> Option<MaxForwards> {
+        parse_number(text).and_then(|number| u8::try_from(number).ok()).map(MaxForwards)
     }
 }
 

@@ -100,12 +100,18 @@ pub(crate) struct Parts<'a> {
     pub(crate) params: &'a str,
 }
 
+/// What the parameters of a Via say, as far as it counts here.
+pub(crate) struct Notes<'a> {
+    /// The `branch`.
+    pub(crate) branch: Option<&'a str>,
+}
+
 impl<'a> Parts<'a> {
     pub(crate) fn of(text: &'a str) -> Result<Parts<'a>, InvalidVia> {
         let (protocol, rest) = split_once(text, b'/').ok_or(InvalidVia)?;
         let (version, rest) = split_once(rest, b'/').ok_or(InvalidVia)?;
         let (protocol, version, rest) = (protocol.trim_ascii(), version.trim_ascii(), rest.trim_ascii());
-        let blank = memchr::memchr2(b' ', b'\t', rest.as_bytes()).ok_or(InvalidVia)?;
+        let blank = rest.bytes().position(|byte| matches!(byte, b' ' | b'\t')).ok_or(InvalidVia)?;
         let (transport, rest) = rest.split_at_checked(blank).ok_or(InvalidVia)?;
         if !protocol.eq_ignore_ascii_case("SIP") || !is_token(version.as_bytes()) || !is_token(transport.as_bytes()) {
             return Err(InvalidVia);
@@ -120,9 +126,16 @@ impl<'a> Parts<'a> {
         params::get(self.params, "branch")
     }
 
-    /// Whether the parameters can be read too.
-    pub(crate) fn is_well_formed(&self) -> bool {
-        params::are_well_formed(self.params)
+    /// Reads the parameters.
+    pub(crate) fn notes(&self) -> Result<Notes<'a>, InvalidVia> {
+        let mut branch = None;
+        for param in params::parts(self.params) {
+            let (name, value) = param.map_err(|_| InvalidVia)?;
+            if name.eq_ignore_ascii_case("branch") {
+                branch.get_or_insert(value);
+            }
+        }
+        Ok(Notes { branch: branch.flatten() })
     }
 }
 

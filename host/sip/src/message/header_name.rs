@@ -185,6 +185,7 @@ impl HeaderName {
 }
 
 impl PartialEq for HeaderName {
+    #[inline]
     fn eq(&self, other: &HeaderName) -> bool {
         match (self, other) {
             (HeaderName::Other(one), HeaderName::Other(two)) => one.as_str().eq_ignore_ascii_case(two.as_str()),

@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use crate::text::position;
+
 /// Goes through the head of a message line by line. A line ends in CRLF or in LF.
 pub(super) struct Scanner<'a> {
     bytes: &'a [u8],
@@ -77,7 +79,7 @@ impl<'a> Scanner<'a> {
         let line = self.bytes.get(start..end)?;
         // Behind another field it would have been part of that; the start line cannot be folded (RFC 3261 §7.1).
         let continues_start_line = matches!(line.first(), Some(b' ' | b'\t'));
-        let colon = memchr::memchr(b':', line).filter(|_| !stray_cr && !continues_start_line);
+        let colon = position(line, b':').filter(|_| !stray_cr && !continues_start_line);
         Some(match colon {
             Some(colon) => {
                 let name = trim(self.bytes, start..start + colon);
@@ -109,10 +111,13 @@ pub(super) const fn is_line_break(byte: u8) -> bool {
 }
 
 /// The range without blanks and line breaks at its ends.
-fn trim(bytes: &[u8], range: Range<usize>) -> Range<usize> {
-    let is_blank = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\r' | b'\n');
-    let part = bytes.get(range.clone()).unwrap_or_default();
-    let leading = part.iter().take_while(|byte| is_blank(byte)).count();
-    let trailing = part.iter().rev().take_while(|byte| is_blank(byte)).count();
-    range.start + leading..(range.end - trailing).max(range.start + leading)
+fn trim(bytes: &[u8], Range { mut start, mut end }: Range<usize>) -> Range<usize> {
+    let is_blank = |at: usize| matches!(bytes.get(at), Some(b' ' | b'\t' | b'\r' | b'\n'));
+    while start < end && is_blank(start) {
+        start += 1;
+    }
+    while start < end && is_blank(end - 1) {
+        end -= 1;
+    }
+    start..end
 }

@@ -17,6 +17,7 @@ use crate::effect::Effect;
 use crate::guest_settings::GuestSettings;
 use crate::limits::*;
 use crate::logic::{Breakdown, Directory, UserRecord, one_line};
+use plugboard_sip::digits::Digits;
 use plugboard_sip::time::Time;
 use smallvec::SmallVec;
 use std::cell::RefCell;
@@ -492,5 +493,5 @@ fn take<T: PartialEq>(ids: &mut Few<T>, id: T) -> Result<(), StageError> {
 fn call_id(seed: u64, leg: LegId, host: &str) -> String {
     let high = crate::chance::mix(seed ^ 0x1d_ca11);
     let low = crate::chance::mix(high ^ u64::from(leg.0));
-    format!("{high:016x}{low:016x}@{host}")
+    [Digits::hexadecimal(high, 16).as_str(), Digits::hexadecimal(low, 16).as_str(), "@", host].concat()
 }

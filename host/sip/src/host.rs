@@ -3,6 +3,7 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use crate::digits::Digits;
 use crate::text::{ByteSet, Text, byte_set, position};
 
 /// The longest host name, in bytes (RFC 1035 §2.3.4, without the final dot).
@@ -41,6 +42,15 @@ impl Host {
     #[cfg(test)]
     fn parse_with_port(whole: &Text, part: &str) -> Result<(Host, Option<u16>), InvalidHost> {
         HostPart::with_port(part).map(|(host, port)| (host.own(whole), port))
+    }
+
+    /// The host as it prints.
+    pub fn to_text(&self) -> Text {
+        match self {
+            Host::Name(name) => name.clone(),
+            Host::V4(address) => Text::from(dotted(*address)),
+            Host::V6(address) => Text::from(format!("[{address}]")),
+        }
     }
 
     /// The address, when it is one.
@@ -122,6 +132,12 @@ fn parse_port(text: &str) -> Result<u16, InvalidHost> {
     if digits { text.parse().map_err(|_| InvalidHost) } else { Err(InvalidHost) }
 }
 
+/// An IPv4 address as it prints.
+pub(crate) fn dotted(address: Ipv4Addr) -> String {
+    let [a, b, c, d] = address.octets().map(Digits::decimal);
+    [a.as_str(), ".", b.as_str(), ".", c.as_str(), ".", d.as_str()].concat()
+}
+
 impl From<IpAddr> for Host {
     fn from(address: IpAddr) -> Host {
         match address {
@@ -154,11 +170,7 @@ impl std::hash::Hash for Host {
 
 impl fmt::Display for Host {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Host::Name(name) => f.write_str(name),
-            Host::V4(address) => write!(f, "{address}"),
-            Host::V6(address) => write!(f, "[{address}]"),
-        }
+        f.write_str(&self.to_text())
     }
 }
 

@@ -25,6 +25,7 @@ pub mod bucket;
 pub mod connections;
 pub mod cseq;
 pub mod digest;
+pub mod digits;
 pub mod flood;
 pub mod host;
 pub mod locate;

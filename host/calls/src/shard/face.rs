@@ -1,9 +1,10 @@
 //! Our own addresses, and which of them a peer is shown. A face is one address of one socket, as peers reach it.
 
+use plugboard_sip::digits::Digits;
 use plugboard_sip::host::Host;
 use plugboard_sip::locate::NextHop;
 use plugboard_sip::message::{HeaderName, Request};
-use plugboard_sip::text::{Text, printed};
+use plugboard_sip::text::Text;
 use plugboard_sip::transport::{Destination, Transport};
 use std::net::SocketAddr;
 
@@ -23,7 +24,7 @@ pub struct Face {
 impl Face {
     /// `host:port`, as Contact and Via carry it.
     pub fn sent_by(&self) -> String {
-        format!("{}:{}", self.host, self.port)
+        [self.host.to_text().as_str(), ":", Digits::decimal(self.port).as_str()].concat()
     }
 
     /// The Contact that brings requests back to this face: the transport stands in it unless it is what a URI means
@@ -42,7 +43,8 @@ impl Face {
             Transport::Ws => ("sip", ";transport=ws"),
         };
         let (user, at) = user.map_or(("", ""), |user| (user, "@"));
-        printed(format_args!("<{scheme}:{user}{at}{}:{}{transport}>", self.host, self.port))
+        let (host, port) = (self.host.to_text(), Digits::decimal(self.port));
+        Text::from(["<", scheme, ":", user, at, &host, ":", port.as_str(), transport, ">"].concat())
     }
 }
 

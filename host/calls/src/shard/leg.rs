@@ -9,9 +9,10 @@ use super::refers::Refers;
 use super::session::Session;
 use crate::contract::{Header, LegId, TransactionId};
 use bytes::Bytes;
+use plugboard_sip::digits::Digits;
 use plugboard_sip::locate::NextHop;
 use plugboard_sip::message::{HeaderName, Headers, Method, Request, Response, Value};
-use plugboard_sip::text::{Text, printed};
+use plugboard_sip::text::Text;
 use plugboard_sip::time::Time;
 use plugboard_sip::transaction::{ClientId, ServerId};
 use plugboard_sip::transport::Destination;
@@ -325,7 +326,7 @@ impl Leg {
 
 /// A CSeq value.
 pub(super) fn cseq(number: u32, method: &Method) -> Value {
-    Value::from(printed(format_args!("{number} {}", method.as_str())))
+    Value::from([Digits::decimal(number).as_str(), " ", method.as_str()].concat())
 }
 
 /// Adds the header fields of a guest; their names were checked when they were staged.

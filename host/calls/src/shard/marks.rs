@@ -1,14 +1,15 @@
 //! What tells on the wire that something is of a shard: its tags and branches begin with a mark.
 
 use super::Shard;
-use plugboard_sip::text::{Text, printed};
+use plugboard_sip::digits::Digits;
+use plugboard_sip::text::Text;
 
 /// Length of the tags that we give, in bytes.
 const OWN_TAG_BYTES: usize = 18;
 
 /// What the ids of a shard begin with.
 pub(super) fn mark(index: u8) -> String {
-    format!("{index:02x}")
+    Digits::hexadecimal(index, 2).as_str().to_owned()
 }
 
 /// The shard that made a tag or a branch (without its cookie), when its form is ours.
@@ -30,7 +31,8 @@ pub fn may_belong(message: &[u8]) -> bool {
 impl Shard {
     /// The tag that our side of a new dialog gets; carries the shard.
     pub(super) fn new_tag(&mut self) -> Text {
-        let tag = printed(format_args!("{}{:016x}", mark(self.index), self.chance.next_u64()));
+        let chance = Digits::hexadecimal(self.chance.next_u64(), 16);
+        let tag = Text::from([mark(self.index).as_str(), chance.as_str()].concat());
         debug_assert_eq!(tag.len(), OWN_TAG_BYTES);
         tag
     }

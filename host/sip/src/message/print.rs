@@ -4,10 +4,8 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 
+use crate::digits::Digits;
 use crate::message::{HeaderName, Headers, Request, Response};
-
-/// The most digits that a number of bytes has.
-const DIGITS_MAX: usize = 20;
 
 /// `via` stands above the other header fields.
 pub(super) fn request(request: &Request, via: Option<&str>) -> Bytes {
@@ -18,21 +16,20 @@ pub(super) fn request(request: &Request, via: Option<&str>) -> Bytes {
 }
 
 pub(super) fn response(response: &Response) -> Bytes {
-    let mut digits = [0; DIGITS_MAX];
-    let status = decimal(usize::from(response.status.code()), &mut digits);
+    let status = Digits::decimal(response.status.code());
     let reason = match memchr::memchr2(b'\r', b'\n', response.reason.as_bytes()) {
         None => Cow::Borrowed(response.reason.as_str()),
         Some(_) => Cow::Owned(response.reason.replace(['\r', '\n'], " ")),
     };
-    let start = [b"SIP/2.0 ", status, b" ", reason.as_bytes(), b"\r\n"];
-    message(&start, &response.headers, &response.body)
+    let start = ["SIP/2.0 ", status.as_str(), " ", &reason, "\r\n"];
+    message(&start.map(str::as_bytes), &response.headers, &response.body)
 }
 
 /// `start` is all that stands above the header fields.
 fn message(start: &[&[u8]], headers: &Headers, body: &Bytes) -> Bytes {
     let fields = || headers.iter().filter(|(name, _)| **name != HeaderName::ContentLength);
-    let mut digits = [0; DIGITS_MAX];
-    let end: [&[u8]; 4] = [b"Content-Length: ", decimal(body.len(), &mut digits), b"\r\n\r\n", body];
+    let length = Digits::decimal(body.len() as u64);
+    let end: [&[u8]; 4] = [b"Content-Length: ", length.as_str().as_bytes(), b"\r\n\r\n", body];
     let size_of = |parts: &[&[u8]]| parts.iter().map(|part| part.len()).sum::<usize>();
     let fields_size: usize = fields().map(|(name, value)| name.as_str().len() + value.as_bytes().len() + 4).sum();
 
@@ -46,18 +43,4 @@ fn message(start: &[&[u8]], headers: &Headers, body: &Bytes) -> Bytes {
     }
     end.iter().for_each(|part| out.extend_from_slice(part));
     Bytes::from(out)
-}
-
-/// The digits of a number.
-fn decimal(mut number: usize, buffer: &mut [u8; DIGITS_MAX]) -> &[u8] {
-    let mut first = DIGITS_MAX;
-    for (at, place) in buffer.iter_mut().enumerate().rev() {
-        *place = b'0' + (number % 10) as u8;
-        first = at;
-        number /= 10;
-        if number == 0 {
-            break;
-        }
-    }
-    buffer.get(first..).unwrap_or_default()
 }

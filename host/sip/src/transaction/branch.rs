@@ -2,7 +2,8 @@
 
 use sha2::{Digest, Sha256};
 
-use crate::text::{Text, printed};
+use crate::digits::Digits;
+use crate::text::Text;
 use crate::via::BRANCH_COOKIE;
 
 /// Makes branches and reads them back.
@@ -37,14 +38,15 @@ impl Branches {
 
     /// The branch of this number, with the proof that goes with it.
     pub(super) fn make(&self, purpose: Purpose, number: u64, proof: u64) -> Text {
-        printed(format_args!("{}{}{number:x}.{proof:016x}", self.start, purpose.letter()))
+        let (number, proof) = (Digits::hexadecimal(number, 1), Digits::hexadecimal(proof, 16));
+        Text::from([self.start.as_str(), purpose.letter(), number.as_str(), ".", proof.as_str()].concat())
     }
 
     /// The part of the branch of this number that nobody can tell who has not seen it on the wire.
     pub(super) fn proof(&self, purpose: Purpose, number: u64) -> u64 {
         let mut hash = Sha256::new();
         hash.update(self.seed);
-        hash.update([purpose.letter() as u8]);
+        hash.update(purpose.letter());
         hash.update(number.to_be_bytes());
         let [a, b, c, d, e, f, g, h, ..]: [u8; 32] = hash.finalize().into();
         u64::from_be_bytes([a, b, c, d, e, f, g, h])
@@ -65,10 +67,10 @@ impl Branches {
 }
 
 impl Purpose {
-    const fn letter(self) -> char {
+    const fn letter(self) -> &'static str {
         match self {
-            Purpose::Transaction => 't',
-            Purpose::Ack => 'a',
+            Purpose::Transaction => "t",
+            Purpose::Ack => "a",
         }
     }
 }

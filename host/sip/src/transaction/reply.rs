@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use bytes::Bytes;
 use foldhash::quality::FixedState;
 
+use crate::digits::Digits;
 use crate::host::Host;
 use crate::message::{HeaderName, Message, Method, Request, Response, Status};
 use crate::parse::{Limits, parse_datagram};
@@ -84,7 +85,7 @@ pub(super) fn stateless_tag(request: &Request) -> String {
     for name in [HeaderName::Via, HeaderName::From, HeaderName::CallId, HeaderName::CSeq] {
         request.headers.get(&name).hash(&mut hasher);
     }
-    format!("{:016x}", hasher.finish())
+    Digits::hexadecimal(hasher.finish(), 16).as_str().to_owned()
 }
 
 #[cfg(test)]

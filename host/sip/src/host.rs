@@ -1,5 +1,6 @@
 //! Hosts: names and addresses (RFC 3261 §25.1 `host`, `hostport`).
 
+use std::borrow::Cow;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -45,20 +46,20 @@ impl Host {
     }
 
     /// The host as it prints.
-    pub fn to_text(&self) -> Text {
-        match self {
-            Host::Name(name) => name.clone(),
-            Host::V4(address) => Text::from(dotted(*address)),
-            Host::V6(address) => Text::from(format!("[{address}]")),
-        }
+    pub fn to_text(&self) -> Cow<'_, str> {
+        self.part().to_text()
     }
 
     /// The address, when it is one.
     pub fn address(&self) -> Option<IpAddr> {
+        self.part().address()
+    }
+
+    fn part(&self) -> HostPart<'_> {
         match self {
-            Host::Name(_) => None,
-            Host::V4(address) => Some(IpAddr::V4(*address)),
-            Host::V6(address) => Some(IpAddr::V6(*address)),
+            Host::Name(name) => HostPart::Name(name),
+            Host::V4(address) => HostPart::V4(*address),
+            Host::V6(address) => HostPart::V6(*address),
         }
     }
 }
@@ -101,6 +102,24 @@ impl<'a> HostPart<'a> {
         Ok((HostPart::of(host.trim_ascii())?, port))
     }
 
+    /// See [`Host::to_text`].
+    pub(crate) fn to_text(self) -> Cow<'a, str> {
+        match self {
+            HostPart::Name(name) => Cow::Borrowed(name),
+            HostPart::V4(address) => Cow::Owned(dotted(address)),
+            HostPart::V6(address) => Cow::Owned(format!("[{address}]")),
+        }
+    }
+
+    /// See [`Host::address`].
+    pub(crate) fn address(self) -> Option<IpAddr> {
+        match self {
+            HostPart::Name(_) => None,
+            HostPart::V4(address) => Some(IpAddr::V4(address)),
+            HostPart::V6(address) => Some(IpAddr::V6(address)),
+        }
+    }
+
     /// The host, which shares the buffer of the text that it stands in.
     pub(crate) fn own(self, whole: &Text) -> Host {
         match self {
@@ -133,9 +152,17 @@ fn parse_port(text: &str) -> Result<u16, InvalidHost> {
 }
 
 /// An IPv4 address as it prints.
-pub(crate) fn dotted(address: Ipv4Addr) -> String {
+fn dotted(address: Ipv4Addr) -> String {
     let [a, b, c, d] = address.octets().map(Digits::decimal);
     [a.as_str(), ".", b.as_str(), ".", c.as_str(), ".", d.as_str()].concat()
+}
+
+/// An address as it stands in `received`, which has no brackets.
+pub(crate) fn bare_address(address: IpAddr) -> String {
+    match address {
+        IpAddr::V4(address) => dotted(address),
+        IpAddr::V6(address) => address.to_string(),
+    }
 }
 
 impl From<IpAddr> for Host {

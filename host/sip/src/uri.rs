@@ -6,6 +6,7 @@
 
 use std::fmt;
 
+use crate::digits::Digits;
 use crate::host::{Host, HostPart};
 use crate::params::{self, Params};
 use crate::text::{ByteSet, Text, byte_set, position, split_before, split_once};
@@ -192,7 +193,8 @@ impl fmt::Display for SipUri {
         }
         self.host.fmt(f)?;
         if let Some(port) = self.port {
-            write!(f, ":{port}")?;
+            f.write_str(":")?;
+            f.write_str(Digits::decimal(port).as_str())?;
         }
         self.params.fmt(f)?;
         match &self.headers {

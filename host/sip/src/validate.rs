@@ -82,14 +82,13 @@ fn check_request_uri(request: &Request) -> Result<(), Rejection> {
 
 /// The topmost Via can be read, and its branch is not the bare cookie, which distinguishes nothing (RFC 4475 §3.2.1).
 fn check_top_via(headers: &Headers) -> Result<(), Rejection> {
-    let read = headers.via_parts().ok().and_then(|via| Some((via.notes().ok()?, via)));
-    let Some((notes, via)) = read else {
+    let Ok(via) = headers.checked_via() else {
         return bad("Missing Or Bad Via");
     };
-    if via.version != "2.0" {
+    if via.parts.version != "2.0" {
         return Err(Rejection { status: Status::VERSION_NOT_SUPPORTED, reason: "Version Not Supported" });
     }
-    match notes.branch {
+    match via.branch {
         Some(branch) if has_cookie(branch) && branch.len() == BRANCH_COOKIE.len() => bad("Bad Branch"),
         _ => Ok(()),
     }
@@ -111,7 +110,7 @@ const fn bad(reason: &'static str) -> Result<(), Rejection> {
 pub fn check_response(response: &Response) -> Result<(), Discard> {
     let mut vias = response.headers.elements(&HeaderName::Via);
     let via = vias.next().filter(|_| vias.next().is_none()).and_then(text).ok_or(Discard::Via)?;
-    via::Parts::of(via).and_then(|via| via.notes()).map_err(|_| Discard::Via)?;
+    via::Parts::of(via).and_then(via::Parts::checked).map_err(|_| Discard::Via)?;
     let Mandatory { from, to, call_id, cseq } = Once::find(&response.headers).mandatory().ok_or(Discard::Header)?;
     let readable = is_address(from) && is_address(to) && is_call_id(call_id) && read_cseq(cseq).is_some();
     if readable { Ok(()) } else { Err(Discard::Header) }

@@ -3,13 +3,17 @@
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
-use crate::host::{Host, HostPart};
+use crate::digits::Digits;
+use crate::host::{Host, HostPart, bare_address};
 use crate::params::{self, Params};
 use crate::text::{Text, is_token, split_before, split_once};
 use crate::transport::Transport;
 
 /// What a branch starts with that is unique (RFC 3261 §8.1.1.7).
 pub const BRANCH_COOKIE: &str = "z9hG4bK";
+
+/// Room for what a Via gets when it is stamped, and for its separators, in bytes.
+const STAMP_MAX: usize = 80;
 
 /// One Via value.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,7 +66,7 @@ impl Via {
 
     /// The `branch`, when it is one of RFC 3261: it begins with the cookie, and something follows.
     pub fn unique_branch(&self) -> Option<&Text> {
-        self.branch().filter(|branch| has_cookie(branch) && branch.len() > BRANCH_COOKIE.len())
+        self.branch().filter(|branch| is_unique(branch))
     }
 
     /// The address in `received`. IPv6 is read with and without brackets.
@@ -81,10 +85,10 @@ impl Via {
     pub fn stamp(&mut self, source: SocketAddr) {
         let asks_for_rport = self.params.contains("rport");
         if asks_for_rport {
-            self.params.set("rport", Some(&source.port().to_string()));
+            self.params.set("rport", Some(Digits::decimal(source.port()).as_str()));
         }
-        if asks_for_rport || self.host.address() != Some(source.ip()) {
-            self.params.set("received", Some(&source.ip().to_string()));
+        if wants_received(asks_for_rport, self.host.address(), source) {
+            self.params.set("received", Some(&bare_address(source.ip())));
         } else {
             self.params.remove("received");
         }
@@ -100,10 +104,13 @@ pub(crate) struct Parts<'a> {
     pub(crate) params: &'a str,
 }
 
-/// What the parameters of a Via say, as far as it counts here.
-pub(crate) struct Notes<'a> {
+/// A Via as it stands in a text whose parameters were read too.
+pub(crate) struct Checked<'a> {
+    pub(crate) parts: Parts<'a>,
     /// The `branch`.
     pub(crate) branch: Option<&'a str>,
+    /// Whether there is an `rport`, with or without a value.
+    pub(crate) asks_for_rport: bool,
 }
 
 impl<'a> Parts<'a> {
@@ -126,17 +133,77 @@ impl<'a> Parts<'a> {
         params::get(self.params, "branch")
     }
 
-    /// Reads the parameters.
-    pub(crate) fn notes(&self) -> Result<Notes<'a>, InvalidVia> {
-        let mut branch = None;
+    /// Reads the parameters too.
+    pub(crate) fn checked(self) -> Result<Checked<'a>, InvalidVia> {
+        let (mut branch, mut asks_for_rport) = (None, false);
         for param in params::parts(self.params) {
             let (name, value) = param.map_err(|_| InvalidVia)?;
             if name.eq_ignore_ascii_case("branch") {
                 branch.get_or_insert(value);
             }
+            asks_for_rport |= name.eq_ignore_ascii_case("rport");
         }
-        Ok(Notes { branch: branch.flatten() })
+        Ok(Checked { parts: self, branch: branch.flatten(), asks_for_rport })
     }
+}
+
+impl<'a> Checked<'a> {
+    /// See [`Via::unique_branch`].
+    pub(crate) fn unique_branch(&self) -> Option<&'a str> {
+        self.branch.filter(|branch| is_unique(branch))
+    }
+
+    /// The text of the Via once it was stamped, as [`Via::stamp`] does it: without the way round by a typed one.
+    pub(crate) fn stamped(&self, source: SocketAddr) -> String {
+        let Parts { version, transport, host, port, params } = self.parts;
+        let wants_received = wants_received(self.asks_for_rport, host.address(), source);
+        let (source_port, address) = (Digits::decimal(source.port()), bare_address(source.ip()));
+        let mut rport = self.asks_for_rport.then_some(source_port.as_str());
+        let mut received = wants_received.then_some(address.as_str());
+
+        let host = host.to_text();
+        let mut out = String::with_capacity(version.len() + transport.len() + host.len() + params.len() + STAMP_MAX);
+        ["SIP/", version, "/", transport, " ", &host].iter().for_each(|part| out.push_str(part));
+        if let Some(port) = port {
+            out.push(':');
+            out.push_str(Digits::decimal(port).as_str());
+        }
+        for (name, value) in params::parts(params).map_while(Result::ok) {
+            let is_received = name.eq_ignore_ascii_case("received");
+            if is_received && !wants_received {
+                continue;
+            }
+            let stamp = match is_received {
+                true => received.take(),
+                false if name.eq_ignore_ascii_case("rport") => rport.take(),
+                false => None,
+            };
+            push_param(&mut out, name, stamp.or(value));
+        }
+        if received.is_some() {
+            push_param(&mut out, "received", received);
+        }
+        out
+    }
+}
+
+fn push_param(out: &mut String, name: &str, value: Option<&str>) {
+    out.push(';');
+    out.push_str(name);
+    if let Some(value) = value {
+        out.push('=');
+        out.push_str(value);
+    }
+}
+
+/// Whether `received` is to be there (RFC 3261 §18.2.1, RFC 3581 §4).
+fn wants_received(asks_for_rport: bool, host: Option<IpAddr>, source: SocketAddr) -> bool {
+    asks_for_rport || host != Some(source.ip())
+}
+
+/// Whether a branch is one of RFC 3261.
+fn is_unique(branch: &str) -> bool {
+    has_cookie(branch) && branch.len() > BRANCH_COOKIE.len()
 }
 
 /// Whether a branch begins with the cookie. The case does not matter: some write it in another.
@@ -151,7 +218,8 @@ impl fmt::Display for Via {
         }
         self.host.fmt(f)?;
         if let Some(port) = self.port {
-            write!(f, ":{port}")?;
+            f.write_str(":")?;
+            f.write_str(Digits::decimal(port).as_str())?;
         }
         self.params.fmt(f)
     }

@@ -24,7 +24,7 @@ pub struct Face {
 impl Face {
     /// `host:port`, as Contact and Via carry it.
     pub fn sent_by(&self) -> String {
-        [self.host.to_text().as_str(), ":", Digits::decimal(self.port).as_str()].concat()
+        [&*self.host.to_text(), ":", Digits::decimal(self.port).as_str()].concat()
     }
 
     /// The Contact that brings requests back to this face: the transport stands in it unless it is what a URI means

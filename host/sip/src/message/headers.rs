@@ -106,7 +106,7 @@ impl Headers {
 
     /// Replaces the first single value of a list header, leaving what follows it in the same field. Nothing happens
     /// when there is none.
-    pub(crate) fn replace_first_in_list(&mut self, name: &HeaderName, new: &str) {
+    pub(crate) fn replace_first_in_list(&mut self, name: &HeaderName, new: impl Into<String>) {
         let Some((_, value)) = self.0.iter_mut().find(|(own, _)| own == name) else {
             return;
         };
@@ -115,7 +115,9 @@ impl Headers {
             Some(comma) => bytes.get(comma..).unwrap_or_default(),
             None => b"",
         };
-        *value = Value::from_parsed([new.as_bytes(), rest].concat().into());
+        let mut bytes = new.into().into_bytes();
+        bytes.extend_from_slice(rest);
+        *value = Value::from_parsed(bytes.into());
     }
 }
 

@@ -78,9 +78,17 @@ impl Headers {
     }
 
     fn tag(&self, name: &HeaderName) -> Option<Text> {
-        let value = self.get_all(name).find(|value| !value.as_bytes().is_empty())?;
-        let text = value.as_str()?;
-        NameAddr::tag_in(text).and_then(|tag| value.slice_of(tag.as_bytes()).to_text())
+        let value = self.address_value(name)?;
+        NameAddr::tag_in(value.as_str()?).and_then(|tag| value.slice_of(tag.as_bytes()).to_text())
+    }
+
+    /// The tag of From or To, without taking a share of the buffer.
+    pub(crate) fn look_tag(&self, name: &HeaderName) -> Option<&str> {
+        NameAddr::tag_in(self.address_value(name)?.as_str()?)
+    }
+
+    fn address_value(&self, name: &HeaderName) -> Option<&Value> {
+        self.get_all(name).find(|value| !value.as_bytes().is_empty())
     }
 
     /// The `branch` of the topmost Via.
@@ -94,6 +102,11 @@ impl Headers {
     /// The topmost Via as it stands there, its parameters not checked.
     pub(crate) fn via_parts(&self) -> Result<via::Parts<'_>, HeaderError> {
         via::Parts::of(self.look(&HeaderName::Via)?).map_err(|_| HeaderError::Malformed)
+    }
+
+    /// The topmost Via as it stands there.
+    pub(crate) fn checked_via(&self) -> Result<via::Checked<'_>, HeaderError> {
+        self.via_parts()?.checked().map_err(|_| HeaderError::Malformed)
     }
 
     /// The text of the first value of this name.

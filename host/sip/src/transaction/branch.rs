@@ -77,8 +77,14 @@ impl Purpose {
 
 /// A number in lower case.
 fn hexadecimal(text: &str) -> Option<u64> {
-    let digits = text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-    if digits { u64::from_str_radix(text, 16).ok() } else { None }
+    if !(1..=16).contains(&text.len()) {
+        return None;
+    }
+    text.bytes().try_fold(0, |number, byte| match byte {
+        b'0'..=b'9' => Some(number << 4 | u64::from(byte - b'0')),
+        b'a'..=b'f' => Some(number << 4 | u64::from(byte - b'a' + 10)),
+        _ => None,
+    })
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 
-use crate::message::{Headers, Method, Response};
+use crate::message::{HeaderName, Headers, Method, Response};
 use crate::text::Text;
 use crate::time::Time;
 use crate::transaction::config::MAX_FORKS;
@@ -113,7 +113,7 @@ impl<U: Copy> Client<U> {
     /// Tells the user of a response, but not of a 2xx that comes again: that gets its ACK again, when there is one.
     fn report(&mut self, id: ClientId, response: Response, counters: &mut Counters, out: &mut Vec<Output<U>>) {
         if let Some(invite) = self.invite.as_mut().filter(|_| response.status.is_success()) {
-            let to_tag = response.headers.to_tag().unwrap_or_default();
+            let to_tag = response.headers.look_tag(&HeaderName::To).unwrap_or_default();
             if let Some(known) = invite.accepted.iter().find(|known| known.to_tag == to_tag) {
                 if let Some((destination, bytes)) = known.ack.clone() {
                     counters.retransmissions_sent += 1;
@@ -128,7 +128,7 @@ impl<U: Copy> Client<U> {
                 return;
             }
             invite.accepted.reserve_exact(1); // forks are rare
-            invite.accepted.push(Accepted { to_tag: to_tag.apart(), ack: None });
+            invite.accepted.push(Accepted { to_tag: Text::from(to_tag), ack: None });
         }
         out.push(Output::Response { client: id, user: self.user, response });
     }

@@ -7,9 +7,9 @@ use std::borrow::Borrow;
 use std::sync::Arc;
 
 use crate::cseq::CSeq;
-use crate::host::Host;
+use crate::host::HostPart;
 use crate::message::{HeaderName, Headers, Method, Request};
-use crate::via::Via;
+use crate::via::{Checked, Parts};
 
 /// Room for most keys, in bytes.
 const USUAL_BYTES: usize = 96;
@@ -38,21 +38,21 @@ impl ServerKey {
     ///
     /// A branch of RFC 3261 is unique for its sender. An element of RFC 2543 has none: the To tag is left out then,
     /// as the ACK has that of our response, and the other parts tell apart what is different.
-    pub(super) fn of(request: &Request, via: &Via, cseq: &CSeq) -> Option<ServerKey> {
+    pub(super) fn of(request: &Request, via: &Checked<'_>, cseq: &CSeq) -> Option<ServerKey> {
         let mut bytes = Vec::with_capacity(USUAL_BYTES);
         match via.unique_branch() {
             Some(branch) => {
                 bytes.push(b'b');
                 push(&mut bytes, branch.as_bytes());
-                push_sender(&mut bytes, via);
+                push_sender(&mut bytes, &via.parts);
             }
             None => {
                 bytes.push(b'l');
                 push(&mut bytes, request.uri.as_bytes());
                 push(&mut bytes, request.headers.look(&HeaderName::CallId).ok()?.as_bytes());
-                push_tag(&mut bytes, request.headers.from_tag().as_deref());
+                push_tag(&mut bytes, request.headers.look_tag(&HeaderName::From));
                 bytes.extend(cseq.number.to_be_bytes());
-                push(&mut bytes, via.to_string().as_bytes());
+                push(&mut bytes, request.headers.top_via().ok()?.to_string().as_bytes());
             }
         }
         let method_at = bytes.len();
@@ -84,8 +84,8 @@ impl ServerKey {
 pub(super) fn ack_key(headers: &Headers) -> Option<Vec<u8>> {
     let mut bytes = Vec::with_capacity(USUAL_BYTES);
     push(&mut bytes, headers.look(&HeaderName::CallId).ok()?.as_bytes());
-    push_tag(&mut bytes, headers.from_tag().as_deref());
-    push_tag(&mut bytes, headers.to_tag().as_deref());
+    push_tag(&mut bytes, headers.look_tag(&HeaderName::From));
+    push_tag(&mut bytes, headers.look_tag(&HeaderName::To));
     bytes.extend(headers.cseq().ok()?.number.to_be_bytes());
     Some(bytes)
 }
@@ -107,17 +107,18 @@ fn push_tag(key: &mut Vec<u8>, tag: Option<&str>) {
 }
 
 /// The sent-by of a Via; names compare in any case.
-fn push_sender(key: &mut Vec<u8>, via: &Via) {
-    match &via.host {
-        Host::Name(name) => {
+fn push_sender(key: &mut Vec<u8>, via: &Parts<'_>) {
+    match via.host {
+        HostPart::Name(name) => {
             key.push(b'n');
-            push(key, name.to_ascii_lowercase().as_bytes());
+            key.extend((name.len() as u64).to_be_bytes());
+            key.extend(name.bytes().map(|byte| byte.to_ascii_lowercase()));
         }
-        Host::V4(address) => {
+        HostPart::V4(address) => {
             key.push(b'4');
             key.extend(address.octets());
         }
-        Host::V6(address) => {
+        HostPart::V6(address) => {
             key.push(b'6');
             key.extend(address.octets());
         }
@@ -140,7 +141,7 @@ mod tests {
         request.headers.push(HeaderName::Via, via);
         request.headers.push(HeaderName::CallId, "call");
         request.headers.push(HeaderName::CSeq, format!("1 {method}"));
-        let (via, cseq) = (request.headers.top_via().expect("a Via"), request.headers.cseq().expect("a CSeq"));
+        let (via, cseq) = (request.headers.checked_via().expect("a Via"), request.headers.cseq().expect("a CSeq"));
         ServerKey::of(&request, &via, &cseq).expect("a key").as_bytes().to_vec()
     }
 

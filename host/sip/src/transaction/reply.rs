@@ -10,9 +10,8 @@ use crate::digits::Digits;
 use crate::host::Host;
 use crate::message::{HeaderName, Message, Method, Request, Response, Status};
 use crate::parse::{Limits, parse_datagram};
-use crate::text::printed;
 use crate::transport::Destination;
-use crate::via::Via;
+use crate::via::Checked;
 
 /// The answer to a request for which no transaction is kept, and where to send it. `source` is where the request came
 /// from. Its To tag is the same for each retransmission of the request (RFC 3261 §8.2.7).
@@ -41,11 +40,11 @@ pub fn stateless_response(
     }
     let tag = stateless_tag(request);
     let mut response = Response::to(request, status, reason, &tag);
-    let destination = match response.headers.top_via() {
-        Ok(mut via) => {
-            via.stamp(source.remote);
-            response.headers.replace_first_in_list(&HeaderName::Via, &printed(&via));
-            response_destination(&via, source)
+    let destination = match response.headers.checked_via() {
+        Ok(via) => {
+            let (stamped, destination) = (via.stamped(source.remote), response_destination(&via, source));
+            response.headers.replace_first_in_list(&HeaderName::Via, stamped);
+            destination
         }
         Err(_) => source,
     };
@@ -55,11 +54,11 @@ pub fn stateless_response(
 /// Where the response to a request goes that came from `source` with this topmost Via.
 ///
 /// Against RFC 3261 §18.2.2, `maddr` is not followed: it would let anyone direct our answers at a third party.
-pub(super) fn response_destination(via: &Via, source: Destination) -> Destination {
-    if source.transport.is_reliable() || via.params.contains("rport") {
+pub(super) fn response_destination(via: &Checked<'_>, source: Destination) -> Destination {
+    if source.transport.is_reliable() || via.asks_for_rport {
         return source;
     }
-    let port = via.port.unwrap_or(source.transport.default_port());
+    let port = via.parts.port.unwrap_or(source.transport.default_port());
     Destination { remote: SocketAddr::new(source.remote.ip(), port), ..source }
 }
 

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use foldhash::quality::FixedState;
 
 use crate::message::{HeaderName, Method, Request, Response, Status};
-use crate::text::{Text, printed};
+use crate::text::Text;
 use crate::time::Time;
 use crate::transaction::config::max_message;
 use crate::transaction::deadlines::{Deadlines, Scheduled};
@@ -16,7 +16,6 @@ use crate::transaction::reply::{response_destination, stateless_reply, stateless
 use crate::transaction::table::Table;
 use crate::transaction::{Config, Counters, Output, RespondError, ServerId, Stray, StrayReason, TimerValues};
 use crate::transport::Destination;
-use crate::via::Via;
 
 /// All server transactions.
 #[derive(Debug)]
@@ -83,7 +82,7 @@ impl Servers {
         counters: &mut Counters,
         out: &mut Vec<Output<U>>,
     ) {
-        let (Ok(mut via), Ok(cseq)) = (request.headers.top_via(), request.headers.cseq()) else {
+        let (Ok(via), Ok(cseq)) = (request.headers.checked_via(), request.headers.cseq()) else {
             return stray(flow, StrayReason::Malformed, counters, out);
         };
         let Some(key) = ServerKey::of(&request, &via, &cseq) else {
@@ -97,12 +96,12 @@ impl Servers {
             counters.retransmissions_absorbed += 1;
             return self.step(now, id, ServerInput::Retransmission, None, counters, out);
         }
-        via.stamp(flow.remote);
-        request.headers.replace_first_in_list(&HeaderName::Via, &printed(&via));
+        let (stamped, destination) = (via.stamped(flow.remote), response_destination(&via, flow));
+        request.headers.replace_first_in_list(&HeaderName::Via, stamped);
         if request.method == Method::Cancel {
-            return self.cancelled(now, &key, request, &via, flow, counters, out);
+            return self.cancelled(now, &key, request, destination, counters, out);
         }
-        match self.insert(now, &key, &request, response_destination(&via, flow)) {
+        match self.insert(now, &key, &request, destination) {
             Some(id) => out.push(Output::Request { server: ServerId(id), request, flow }),
             None => self.refuse(request, flow, counters, out),
         }
@@ -110,7 +109,7 @@ impl Servers {
 
     /// Whether this INVITE, or the one that a CANCEL is about, has a transaction.
     pub(super) fn knows_invite(&self, request: &Request) -> bool {
-        let (Ok(via), Ok(cseq)) = (request.headers.top_via(), request.headers.cseq()) else { return false };
+        let (Ok(via), Ok(cseq)) = (request.headers.checked_via(), request.headers.cseq()) else { return false };
         ServerKey::of(request, &via, &cseq).is_some_and(|key| self.by_key.contains_key(key.of_cancelled().as_bytes()))
     }
 
@@ -158,14 +157,12 @@ impl Servers {
     }
 
     /// A CANCEL (RFC 3261 §9.2): answered here, and reported when its INVITE still waits.
-    #[allow(clippy::too_many_arguments)]
     fn cancelled<U>(
         &mut self,
         now: Time,
         key: &ServerKey,
         request: Request,
-        via: &Via,
-        flow: Destination,
+        destination: Destination,
         counters: &mut Counters,
         out: &mut Vec<Output<U>>,
     ) {
@@ -178,13 +175,12 @@ impl Servers {
         let tag = tag.unwrap_or_else(|| Text::from(stateless_tag(&request)));
         let waiting = server.and_then(|(id, server)| server.cancel().then_some(ServerId(id)));
         let response = Response::to(&request, status, status.default_reason(), &tag);
-        match self.insert(now, key, &request, response_destination(via, flow)) {
+        match self.insert(now, key, &request, destination) {
             Some(id) => {
                 let answered = self.respond(now, ServerId(id), response, counters, out);
                 debug_assert!(answered.is_ok(), "a new transaction takes its answer");
             }
             None => {
-                let destination = response_destination(via, flow);
                 out.push(Output::Transmit { destination, bytes: response.to_bytes(), client: None });
             }
         }
@@ -212,7 +208,7 @@ impl Servers {
         server.last = bytes;
         if let Some(invite) = &mut server.invite {
             invite.trying = None;
-            invite.to_tag = response.headers.to_tag().map(|tag| tag.apart()).or(invite.to_tag.take());
+            invite.to_tag = response.headers.look_tag(&HeaderName::To).map(Text::from).or(invite.to_tag.take());
             if response.status.is_success() {
                 invite.ack_key = ack_key(&response.headers).map(Kept::from);
             }

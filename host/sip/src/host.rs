@@ -4,7 +4,6 @@ use std::borrow::Cow;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::digits::Digits;
 use crate::text::{ByteSet, Text, byte_set, position};
 
 /// The longest host name, in bytes (RFC 1035 §2.3.4, without the final dot).
@@ -47,7 +46,14 @@ impl Host {
 
     /// The host as it prints.
     pub fn to_text(&self) -> Cow<'_, str> {
-        self.part().to_text()
+        match self {
+            Host::Name(name) => Cow::Borrowed(name),
+            Host::V4(_) | Host::V6(_) => {
+                let mut text = String::new();
+                self.part().push_to(&mut text);
+                Cow::Owned(text)
+            }
+        }
     }
 
     /// The address, when it is one.
@@ -91,7 +97,11 @@ impl<'a> HostPart<'a> {
 
     /// `host` or `host:port`, both with white space around the colon.
     pub(crate) fn with_port(part: &'a str) -> Result<(HostPart<'a>, Option<u16>), InvalidHost> {
-        let after_brackets = part.bytes().rposition(|byte| byte == b']').map_or(0, |bracket| bracket + 1);
+        // Brackets that stand elsewhere are no part of any host.
+        let after_brackets = match part.starts_with('[') {
+            true => part.bytes().rposition(|byte| byte == b']').map_or(0, |bracket| bracket + 1),
+            false => 0,
+        };
         let tail = part.get(after_brackets..).unwrap_or_default();
         let colon = position(tail.as_bytes(), b':').map(|at| after_brackets + at);
         let (host, port) = match colon.and_then(|colon| part.split_at_checked(colon)) {
@@ -102,12 +112,12 @@ impl<'a> HostPart<'a> {
         Ok((HostPart::of(host.trim_ascii())?, port))
     }
 
-    /// See [`Host::to_text`].
-    pub(crate) fn to_text(self) -> Cow<'a, str> {
+    /// Adds the host as it prints.
+    pub(crate) fn push_to(self, out: &mut String) {
         match self {
-            HostPart::Name(name) => Cow::Borrowed(name),
-            HostPart::V4(address) => Cow::Owned(dotted(address)),
-            HostPart::V6(address) => Cow::Owned(format!("[{address}]")),
+            HostPart::Name(name) => out.push_str(name),
+            HostPart::V4(address) => push_dotted(out, address),
+            HostPart::V6(address) => out.push_str(&format!("[{address}]")),
         }
     }
 
@@ -151,17 +161,27 @@ fn parse_port(text: &str) -> Result<u16, InvalidHost> {
     if digits { text.parse().map_err(|_| InvalidHost) } else { Err(InvalidHost) }
 }
 
-/// An IPv4 address as it prints.
-fn dotted(address: Ipv4Addr) -> String {
-    let [a, b, c, d] = address.octets().map(Digits::decimal);
-    [a.as_str(), ".", b.as_str(), ".", c.as_str(), ".", d.as_str()].concat()
+/// Adds an address as it prints, without brackets.
+pub(crate) fn push_address(out: &mut String, address: IpAddr) {
+    match address {
+        IpAddr::V4(address) => push_dotted(out, address),
+        IpAddr::V6(address) => out.push_str(&address.to_string()),
+    }
 }
 
-/// An address as it stands in `received`, which has no brackets.
-pub(crate) fn bare_address(address: IpAddr) -> String {
-    match address {
-        IpAddr::V4(address) => dotted(address),
-        IpAddr::V6(address) => address.to_string(),
+fn push_dotted(out: &mut String, address: Ipv4Addr) {
+    let mut digit = |digit: u8| out.push(char::from(digit));
+    for (at, octet) in address.octets().into_iter().enumerate() {
+        if at > 0 {
+            digit(b'.');
+        }
+        if octet >= 100 {
+            digit(b'0' + octet / 100);
+        }
+        if octet >= 10 {
+            digit(b'0' + octet / 10 % 10);
+        }
+        digit(b'0' + octet % 10);
     }
 }
 

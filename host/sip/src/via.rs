@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
 use crate::digits::Digits;
-use crate::host::{Host, HostPart, bare_address};
+use crate::host::{Host, HostPart, push_address};
 use crate::params::{self, Params};
 use crate::text::{Text, is_token, split_before, split_once};
 use crate::transport::Transport;
@@ -12,8 +12,8 @@ use crate::transport::Transport;
 /// What a branch starts with that is unique (RFC 3261 §8.1.1.7).
 pub const BRANCH_COOKIE: &str = "z9hG4bK";
 
-/// Room for what a Via gets when it is stamped, and for its separators, in bytes.
-const STAMP_MAX: usize = 80;
+/// Room for what most Vias have besides their parameters, and get when they are stamped, in bytes.
+const USUAL_BYTES: usize = 80;
 
 /// One Via value.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,10 +85,10 @@ impl Via {
     pub fn stamp(&mut self, source: SocketAddr) {
         let asks_for_rport = self.params.contains("rport");
         if asks_for_rport {
-            self.params.set("rport", Some(Digits::decimal(source.port()).as_str()));
+            self.params.set("rport", Some(&source.port().to_string()));
         }
         if wants_received(asks_for_rport, self.host.address(), source) {
-            self.params.set("received", Some(&bare_address(source.ip())));
+            self.params.set("received", Some(&source.ip().to_string()));
         } else {
             self.params.remove("received");
         }
@@ -157,13 +157,12 @@ impl<'a> Checked<'a> {
     pub(crate) fn stamped(&self, source: SocketAddr) -> String {
         let Parts { version, transport, host, port, params } = self.parts;
         let wants_received = wants_received(self.asks_for_rport, host.address(), source);
-        let (source_port, address) = (Digits::decimal(source.port()), bare_address(source.ip()));
-        let mut rport = self.asks_for_rport.then_some(source_port.as_str());
-        let mut received = wants_received.then_some(address.as_str());
+        let mut rport = self.asks_for_rport.then_some(source.port());
+        let mut received = wants_received.then_some(source.ip());
 
-        let host = host.to_text();
-        let mut out = String::with_capacity(version.len() + transport.len() + host.len() + params.len() + STAMP_MAX);
-        ["SIP/", version, "/", transport, " ", &host].iter().for_each(|part| out.push_str(part));
+        let mut out = String::with_capacity(USUAL_BYTES + params.len());
+        ["SIP/", version, "/", transport, " "].iter().for_each(|part| out.push_str(part));
+        host.push_to(&mut out);
         if let Some(port) = port {
             out.push(':');
             out.push_str(Digits::decimal(port).as_str());
@@ -173,26 +172,24 @@ impl<'a> Checked<'a> {
             if is_received && !wants_received {
                 continue;
             }
-            let stamp = match is_received {
-                true => received.take(),
-                false if name.eq_ignore_ascii_case("rport") => rport.take(),
-                false => None,
-            };
-            push_param(&mut out, name, stamp.or(value));
+            out.push(';');
+            out.push_str(name);
+            if let Some(address) = received.take_if(|_| is_received) {
+                out.push('=');
+                push_address(&mut out, address);
+            } else if let Some(port) = rport.take_if(|_| name.eq_ignore_ascii_case("rport")) {
+                out.push('=');
+                out.push_str(Digits::decimal(port).as_str());
+            } else if let Some(value) = value {
+                out.push('=');
+                out.push_str(value);
+            }
         }
-        if received.is_some() {
-            push_param(&mut out, "received", received);
+        if let Some(address) = received {
+            out.push_str(";received=");
+            push_address(&mut out, address);
         }
         out
-    }
-}
-
-fn push_param(out: &mut String, name: &str, value: Option<&str>) {
-    out.push(';');
-    out.push_str(name);
-    if let Some(value) = value {
-        out.push('=');
-        out.push_str(value);
     }
 }
 
@@ -268,6 +265,26 @@ mod tests {
             assert_eq!(found.to_string(), expected);
             found.stamp(source);
             assert_eq!(found.to_string(), expected, "stamping twice changes nothing");
+        }
+    }
+
+    #[test]
+    fn a_text_is_stamped_as_the_typed_one_is() {
+        for source in ["192.0.2.107:1234", "10.20.0.255:5", "[2001:db8::1]:65535"] {
+            let source: SocketAddr = source.parse().expect("an address");
+            for text in [
+                "SIP/2.0/UDP 192.0.2.107",
+                "SIP / 2.0 / TLS  Phone.example : 05060 ; x = \"a;b\" ;branch=z9hG4bK1",
+                "SIP/2.0/UDP 10.20.0.255;received=1.2.3.4;branch=1;RECEIVED=x",
+                "SIP/2.0/UDP 10.20.0.255;rport;Received;branch=1;received=x;rport=2",
+                "SIP/2.0/UDP [2001:DB8:0::1]:5;received=1.2.3.4",
+                "SIP/2.0/WS h;RPort=9;lr",
+            ] {
+                let mut typed = via(text);
+                typed.stamp(source);
+                let stamped = Parts::of(text).and_then(Parts::checked).map(|via| via.stamped(source));
+                assert_eq!(stamped, Ok(typed.to_string()), "{text}");
+            }
         }
     }
 }

@@ -80,6 +80,12 @@ impl Headers {
         self.get_all(name).flat_map(move |value| Elements { rest: Some(value.as_bytes()), is_list })
     }
 
+    /// The first of [`Headers::elements`].
+    pub(crate) fn first_element(&self, name: &HeaderName) -> Option<&[u8]> {
+        let is_list = name.is_list();
+        self.get_all(name).find_map(|value| Elements { rest: Some(value.as_bytes()), is_list }.next())
+    }
+
     /// Adds a field after all others.
     pub fn push(&mut self, name: HeaderName, value: impl Into<Value>) {
         self.0.push((name, value.into()));

@@ -111,7 +111,7 @@ impl Headers {
 
     /// The text of the first value of this name.
     pub(crate) fn look(&self, name: &HeaderName) -> Result<&str, HeaderError> {
-        let value = self.elements(name).next().ok_or(HeaderError::Missing)?;
+        let value = self.first_element(name).ok_or(HeaderError::Missing)?;
         std::str::from_utf8(value).map_err(|_| HeaderError::Malformed)
     }
 

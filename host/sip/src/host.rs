@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::text::{ByteSet, Text, byte_set, position};
+use crate::text::{ByteSet, Text, behind, byte_set, position};
 
 /// The longest host name, in bytes (RFC 1035 §2.3.4, without the final dot).
 pub const MAX_HOST_NAME: usize = 254;
@@ -80,7 +80,7 @@ pub(crate) enum HostPart<'a> {
 
 impl<'a> HostPart<'a> {
     fn of(part: &'a str) -> Result<HostPart<'a>, InvalidHost> {
-        if let Some(inner) = part.strip_prefix('[') {
+        if let Some(inner) = behind(part, b'[') {
             let address = inner.strip_suffix(']').and_then(|inner| inner.parse().ok());
             return address.map(HostPart::V6).ok_or(InvalidHost);
         }
@@ -98,14 +98,14 @@ impl<'a> HostPart<'a> {
     /// `host` or `host:port`, both with white space around the colon.
     pub(crate) fn with_port(part: &'a str) -> Result<(HostPart<'a>, Option<u16>), InvalidHost> {
         // Brackets that stand elsewhere are no part of any host.
-        let after_brackets = match part.starts_with('[') {
+        let after_brackets = match behind(part, b'[').is_some() {
             true => part.bytes().rposition(|byte| byte == b']').map_or(0, |bracket| bracket + 1),
             false => 0,
         };
         let tail = part.get(after_brackets..).unwrap_or_default();
         let colon = position(tail.as_bytes(), b':').map(|at| after_brackets + at);
         let (host, port) = match colon.and_then(|colon| part.split_at_checked(colon)) {
-            Some((host, port)) => (host, port.strip_prefix(':')),
+            Some((host, port)) => (host, behind(port, b':')),
             None => (part, None),
         };
         let port = port.map(|port| parse_port(port.trim_ascii())).transpose()?;

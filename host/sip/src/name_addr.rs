@@ -4,7 +4,7 @@
 use std::fmt;
 
 use crate::params::{self, Params, end_of_quoted, quote, unquote};
-use crate::text::{Text, position, split_before, split_once};
+use crate::text::{Text, behind, position, split_before, split_once};
 use crate::uri::{self, Uri};
 
 /// An address: an optional name, a URI and parameters of the header field.
@@ -92,7 +92,7 @@ struct Parts<'a> {
 impl<'a> Parts<'a> {
     fn of(text: &'a str) -> Result<Self, InvalidAddress> {
         let part = text.trim_ascii();
-        let (name, after_name) = match part.strip_prefix('"') {
+        let (name, after_name) = match behind(part, b'"') {
             Some(quoted) => {
                 let (name, rest) = part.split_at(end_of_quoted(quoted).ok_or(InvalidAddress)? + 2);
                 (name, rest.trim_ascii_start())
@@ -106,7 +106,7 @@ impl<'a> Parts<'a> {
                 (name.trim_ascii(), rest)
             }
         };
-        let inner = after_name.strip_prefix('<').ok_or(InvalidAddress)?;
+        let inner = behind(after_name, b'<').ok_or(InvalidAddress)?;
         let (uri, params) = split_once(inner, b'>').ok_or(InvalidAddress)?;
         Ok(Self { name, uri, params })
     }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::text::{ByteSet, Text, byte_set};
+use crate::text::{ByteSet, Text, behind, byte_set};
 
 /// One parameter.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -139,16 +139,16 @@ fn first_param(text: &str) -> Option<(&str, Option<&str>, &str)> {
         is_unquoted(byte) && byte != b'='
     }
     static NAME: ByteSet = byte_set!(is_name_byte);
-    let (name, behind) = NAME.split(text.strip_prefix(';')?.trim_ascii_start())?;
-    let behind = behind.trim_ascii_start();
-    let (value, rest) = match behind.strip_prefix('=') {
-        Some(behind) => {
-            let (value, rest) = split_value(behind.trim_ascii_start())?;
+    let (name, rest) = NAME.split(behind(text, b';')?.trim_ascii_start())?;
+    let rest = rest.trim_ascii_start();
+    let (value, rest) = match behind(rest, b'=') {
+        Some(value) => {
+            let (value, rest) = split_value(value.trim_ascii_start())?;
             (Some(value), rest.trim_ascii_start())
         }
-        None => (None, behind),
+        None => (None, rest),
     };
-    let ends = rest.is_empty() || rest.starts_with(';');
+    let ends = matches!(rest.as_bytes().first(), None | Some(b';'));
     (ends && !name.is_empty()).then_some((name, value, rest))
 }
 
@@ -156,7 +156,7 @@ fn first_param(text: &str) -> Option<(&str, Option<&str>, &str)> {
 /// long as no separator is taken in.
 fn split_value(text: &str) -> Option<(&str, &str)> {
     static UNQUOTED: ByteSet = byte_set!(is_unquoted);
-    match text.strip_prefix('"') {
+    match behind(text, b'"') {
         Some(quoted) => text.split_at_checked(end_of_quoted(quoted)? + 2),
         None => UNQUOTED.split(text).filter(|(value, _)| !value.is_empty()),
     }

@@ -227,6 +227,12 @@ pub(crate) fn split_before(text: &str, at: u8) -> (&str, &str) {
     text.split_at_checked(at).unwrap_or((text, ""))
 }
 
+/// What stands behind this ASCII character, when the text begins with it.
+#[inline]
+pub(crate) fn behind(text: &str, first: u8) -> Option<&str> {
+    if text.as_bytes().first() == Some(&first) { text.get(1..) } else { None }
+}
+
 /// Where the first of these bytes stands. Byte by byte: in what is as short as the parts of a header field, that is less
 /// work than to call [`memchr`].
 pub(crate) fn position(bytes: &[u8], of: u8) -> Option<usize> {

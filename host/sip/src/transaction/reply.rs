@@ -10,6 +10,7 @@ use crate::digits::Digits;
 use crate::host::Host;
 use crate::message::{HeaderName, Message, Method, Request, Response, Status};
 use crate::parse::{Limits, parse_datagram};
+use crate::text::Text;
 use crate::transport::Destination;
 use crate::via::Checked;
 
@@ -39,7 +40,7 @@ pub fn stateless_response(
         return None;
     }
     let tag = stateless_tag(request);
-    let mut response = Response::to(request, status, reason, &tag);
+    let mut response = Response::to(request, status, Text::from_static(reason), &tag);
     let destination = match response.headers.checked_via() {
         Ok(via) => {
             let (stamped, destination) = (via.stamped(source.remote), response_destination(&via, source));

@@ -174,7 +174,7 @@ impl Servers {
         };
         let tag = tag.unwrap_or_else(|| Text::from(stateless_tag(&request)));
         let waiting = server.and_then(|(id, server)| server.cancel().then_some(ServerId(id)));
-        let response = Response::to(&request, status, status.default_reason(), &tag);
+        let response = Response::to(&request, status, Text::from_static(status.default_reason()), &tag);
         match self.insert(now, key, &request, destination) {
             Some(id) => {
                 let answered = self.respond(now, ServerId(id), response, counters, out);

@@ -2,6 +2,7 @@
 //! for what comes again.
 
 use bytes::Bytes;
+use smallvec::SmallVec;
 
 use crate::message::{HeaderName, Headers, Method, Response};
 use crate::text::Text;
@@ -34,8 +35,8 @@ pub(super) struct Client<U> {
 pub(super) struct Invite {
     pub(super) cancel: Cancel,
     pub(super) failure_ack: Option<Bytes>,
-    /// One for each To tag that a 2xx came with, [`MAX_FORKS`] at most.
-    pub(super) accepted: Vec<Accepted>,
+    /// One for each To tag that a 2xx came with, [`MAX_FORKS`] at most. Forks are rare.
+    pub(super) accepted: SmallVec<[Accepted; 1]>,
 }
 
 /// Where the CANCEL of an INVITE stands.
@@ -127,7 +128,6 @@ impl<U: Copy> Client<U> {
                 out.push(Output::Stray(Stray { flow: self.destination, reason }));
                 return;
             }
-            invite.accepted.reserve_exact(1); // forks are rare
             invite.accepted.push(Accepted { to_tag: Text::from(to_tag), ack: None });
         }
         out.push(Output::Response { client: id, user: self.user, response });

@@ -78,12 +78,12 @@ impl Request {
 
     /// The request as it goes on the wire, with the Content-Length of its body.
     pub fn to_bytes(&self) -> Bytes {
-        print::request(self, None)
+        print::request(self, &[])
     }
 
-    /// The same with this Via on top, which must hold no line break.
-    pub(crate) fn to_bytes_below(&self, via: &str) -> Bytes {
-        print::request(self, Some(via))
+    /// The same with the Via of these parts on top, which must hold no line break.
+    pub(crate) fn to_bytes_below(&self, via: &[&str]) -> Bytes {
+        print::request(self, via)
     }
 }
 

@@ -7,12 +7,11 @@ use bytes::Bytes;
 use crate::digits::Digits;
 use crate::message::{HeaderName, Headers, Request, Response};
 
-/// `via` stands above the other header fields.
-pub(super) fn request(request: &Request, via: Option<&str>) -> Bytes {
-    let via = via.map_or(["", "", ""], |via| ["Via: ", via, "\r\n"]);
-    let [method, uri] = [request.method.as_str(), request.uri.as_str()];
-    let start = [method, " ", uri, " SIP/2.0\r\n", via[0], via[1], via[2]];
-    message(&start.map(str::as_bytes), &request.headers, &request.body)
+/// The parts of `via`, when there are any, make a Via above the other header fields.
+pub(super) fn request(request: &Request, via: &[&str]) -> Bytes {
+    let start = [request.method.as_str(), " ", &request.uri, " SIP/2.0\r\n"];
+    let [name, end] = if via.is_empty() { ["", ""] } else { ["Via: ", "\r\n"] };
+    message(&[&start, &[name], via, &[end]], &request.headers, &request.body)
 }
 
 pub(super) fn response(response: &Response) -> Bytes {
@@ -22,19 +21,21 @@ pub(super) fn response(response: &Response) -> Bytes {
         Some(_) => Cow::Owned(response.reason.replace(['\r', '\n'], " ")),
     };
     let start = ["SIP/2.0 ", status.as_str(), " ", &reason, "\r\n"];
-    message(&start.map(str::as_bytes), &response.headers, &response.body)
+    message(&[&start], &response.headers, &response.body)
 }
 
 /// `start` is all that stands above the header fields.
-fn message(start: &[&[u8]], headers: &Headers, body: &Bytes) -> Bytes {
+fn message(start: &[&[&str]], headers: &Headers, body: &Bytes) -> Bytes {
     let fields = || headers.iter().filter(|(name, _)| **name != HeaderName::ContentLength);
     let length = Digits::decimal(body.len() as u64);
     let end: [&[u8]; 4] = [b"Content-Length: ", length.as_str().as_bytes(), b"\r\n\r\n", body];
-    let size_of = |parts: &[&[u8]]| parts.iter().map(|part| part.len()).sum::<usize>();
+    let start = || start.iter().copied().flatten();
+    let start_size: usize = start().map(|part| part.len()).sum();
+    let end_size: usize = end.iter().map(|part| part.len()).sum();
     let fields_size: usize = fields().map(|(name, value)| name.as_str().len() + value.as_bytes().len() + 4).sum();
 
-    let mut out = Vec::with_capacity(size_of(start) + fields_size + size_of(&end));
-    start.iter().for_each(|part| out.extend_from_slice(part));
+    let mut out = Vec::with_capacity(start_size + fields_size + end_size);
+    start().for_each(|part| out.extend_from_slice(part.as_bytes()));
     for (name, value) in fields() {
         out.extend_from_slice(name.as_str().as_bytes());
         out.extend_from_slice(b": ");

@@ -99,7 +99,7 @@ impl<U: Copy> Clients<U> {
             return Err(SendError::Malformed);
         }
         let sent_by = self.sent_by_texts.get(usize::from(destination.local)).ok_or(SendError::NoListener)?;
-        let via = ["SIP/2.0/", destination.transport.as_str(), " ", sent_by, ";branch=", branch, ";rport"].concat();
+        let via = ["SIP/2.0/", destination.transport.as_str(), " ", sent_by, ";branch=", branch, ";rport"];
         let bytes = request.to_bytes_below(&via);
         if bytes.len() > max_message(destination.transport) { Err(SendError::TooLarge) } else { Ok(bytes) }
     }

@@ -22,7 +22,7 @@ pub(crate) fn arrival(
     let (call, response) = match Asked::read(&context.domain, &arrival.request, &*desk.host) {
         Err(response) => (call, response),
         // Who places a new call acts as the agent next, which the host permits or denies.
-        Ok(asked) if !(call.is_none() && asked.places()) && !may_act(desk, &context.principal, &asked) => {
+        Ok(asked) if !(call.is_none() && asked.places() || may_act(desk, &context.principal, &asked)) => {
             (call, text(403, NOT_THE_AGENT))
         }
         Ok(asked) => asked_about(desk, context, call, asked, &arrival.request)?,

@@ -1,5 +1,7 @@
 //! The query of a request: every parameter with its range, its default, and the reason why a value is refused.
 
+use std::borrow::Cow;
+
 use plugboard_sdk::{HttpResponse, percent, text};
 
 use crate::record::{Mode, Options, Secret};
@@ -81,12 +83,13 @@ pub(crate) fn bad(reason: &str) -> HttpResponse {
 }
 
 /// The known parameters of a query, each once.
-struct Query(Vec<(String, String)>);
+struct Query<'a>(Vec<(Cow<'a, str>, Cow<'a, str>)>);
 
-impl Query {
-    fn parse(query: Option<&str>) -> Result<Self, HttpResponse> {
-        let mut pairs = percent::query(query.unwrap_or_default()).ok_or_else(|| bad("not valid query encoding"))?;
-        pairs.retain(|(name, _)| KNOWN.contains(&name.as_str()));
+impl<'a> Query<'a> {
+    fn parse(query: Option<&'a str>) -> Result<Self, HttpResponse> {
+        let pairs: Option<Vec<_>> = percent::pairs(query.unwrap_or_default()).collect();
+        let mut pairs = pairs.ok_or_else(|| bad("not valid query encoding"))?;
+        pairs.retain(|(name, _)| KNOWN.contains(&name.as_ref()));
         for (at, (name, _)) in pairs.iter().enumerate() {
             if pairs[..at].iter().any(|(before, _)| before == name) {
                 return Err(bad(&format!("{name} is given twice")));
@@ -96,7 +99,7 @@ impl Query {
     }
 
     fn value(&self, name: &str) -> Option<&str> {
-        self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+        self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_ref())
     }
 
     /// A text on one line; an empty one counts as none.

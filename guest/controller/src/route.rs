@@ -1,5 +1,7 @@
 //! Which call a request is about: its path, its method, and the users that it names.
 
+use std::borrow::Cow;
+
 use plugboard_sdk::{CallKey, Directory, HttpRequest, HttpResponse, header, percent, text};
 
 use crate::params::{self, Action, Params, bad};
@@ -38,18 +40,18 @@ impl Asked {
     pub fn read(domain: &str, request: &HttpRequest, users: &(impl Directory + ?Sized)) -> Result<Self, HttpResponse> {
         let (calling, called) = parties(&request.path)?;
         let resolve = |user: &str, what: &str| resolve(user, what, domain, users);
-        let post = match request.method.as_str() {
-            "GET" | "HEAD" | "DELETE" => None,
-            "POST" => Some(Params::parse(request.query.as_deref())?),
+        let (named, post) = match request.method.as_str() {
+            "GET" | "HEAD" | "DELETE" => (params::agent(request.query.as_deref())?, None),
+            "POST" => {
+                let mut params = Params::parse(request.query.as_deref())?;
+                (params.agent.take(), Some(params))
+            }
             "OPTIONS" => return Err(allow(204, "")),
             _ => return Err(allow(405, "method not allowed")),
         };
-        let named = match &post {
-            Some(params) => params.agent.clone(),
-            None => params::agent(request.query.as_deref())?,
-        };
-        let agent = named.as_deref().unwrap_or(&calling);
-        let agent = users.find_user(bare(agent)).ok_or_else(|| text(404, &format!("User Not found {agent}")))?;
+        let named = named.as_deref().unwrap_or(&calling);
+        let agent = users.find_user(bare(named)).ok_or_else(|| text(404, &format!("User Not found {named}")))?;
+        let agent = Party { uri: agent.address_of_record, name: agent.display_name };
         let verb = match post {
             Some(params) => match params.action.clone() {
                 Action::Call => Verb::Call(params),
@@ -58,8 +60,9 @@ impl Asked {
             None if request.method == "DELETE" => Verb::HangUp,
             None => Verb::Report,
         };
-        let agent = Party { uri: agent.address_of_record, name: agent.display_name };
-        Ok(Self { agent, calling: resolve(&calling, "calling user")?, called: resolve(&called, "called user")?, verb })
+        // Mostly the agent calls for itself, and need not be looked up twice.
+        let calling = if bare(&calling) == bare(named) { agent.clone() } else { resolve(&calling, "calling user")? };
+        Ok(Self { agent, calling, called: resolve(&called, "called user")?, verb })
     }
 
     /// Whether a call is to be placed.
@@ -75,15 +78,16 @@ impl Asked {
 }
 
 /// The two users of the path, decoded.
-fn parties(path: &str) -> Result<(String, String), HttpResponse> {
+fn parties(path: &str) -> Result<(Cow<'_, str>, Cow<'_, str>), HttpResponse> {
     let unknown = || text(404, "no such resource");
     let rest = path.strip_prefix(PREFIX).and_then(|rest| rest.strip_prefix('/')).ok_or_else(unknown)?;
     let (calling, called) = rest.split_once('/').ok_or_else(unknown)?;
     if calling.is_empty() || called.is_empty() || called.contains('/') {
         return Err(unknown());
     }
-    let decode = |user: &str, what: &str| percent::decode(user).ok_or_else(|| bad(&format!("not valid {what}")));
-    Ok((decode(calling, "calling user")?, decode(called, "called user")?))
+    let not_valid = |what: &str| bad(&format!("not valid {what}"));
+    let calling = percent::decoded(calling).ok_or_else(|| not_valid("calling user"))?;
+    Ok((calling, percent::decoded(called).ok_or_else(|| not_valid("called user"))?))
 }
 
 /// A user of the tenant by any of its names, or anyone else by address or number as it stands; a bare name gets the

@@ -1,8 +1,18 @@
 //! Percent-encoding (RFC 3986 §2.1) of paths, queries and SIP URIs (RFC 3261 §19.1.2).
 
+use std::borrow::Cow;
+
 /// Undoes percent-encoding. A plus sign stays one: it begins international numbers. None when a percent sign is not
 /// followed by two hexadecimal digits or the result is not UTF-8.
 pub fn decode(text: &str) -> Option<String> {
+    decoded(text).map(Cow::into_owned)
+}
+
+/// As [`decode`], without a copy of a text that has nothing encoded in it.
+pub fn decoded(text: &str) -> Option<Cow<'_, str>> {
+    if !text.as_bytes().contains(&b'%') {
+        return Some(Cow::Borrowed(text));
+    }
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((&first, tail)) = rest.split_first() {
@@ -15,7 +25,7 @@ pub fn decode(text: &str) -> Option<String> {
         bytes.push(high << 4 | low);
         rest = &tail[2..];
     }
-    String::from_utf8(bytes).ok()
+    String::from_utf8(bytes).ok().map(Cow::Owned)
 }
 
 /// Percent-encodes every byte but letters, digits and those in `kept`.
@@ -42,8 +52,13 @@ pub const URI_HEADER: &str = "-_.!~*'()[]/?:+$";
 
 /// The names and values of a query, decoded, in order. A plus sign stays one. None when one cannot be decoded.
 pub fn query(query: &str) -> Option<Vec<(String, String)>> {
+    pairs(query).map(|pair| pair.map(|(name, value)| (name.into_owned(), value.into_owned()))).collect()
+}
+
+/// As [`query`], one after the other, without a copy of what has nothing encoded in it.
+pub fn pairs(query: &str) -> impl Iterator<Item = Option<(Cow<'_, str>, Cow<'_, str>)>> {
     let pairs = query.split('&').filter(|pair| !pair.is_empty());
-    pairs.map(|pair| pair.split_once('=').unwrap_or((pair, ""))).map(|(n, v)| Some((decode(n)?, decode(v)?))).collect()
+    pairs.map(|pair| pair.split_once('=').unwrap_or((pair, ""))).map(|(n, v)| Some((decoded(n)?, decoded(v)?)))
 }
 
 fn hex(digit: u8) -> Option<u8> {

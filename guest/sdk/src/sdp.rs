@@ -39,8 +39,10 @@ impl Origin {
     /// The description with its `o=` line replaced by this one, every other byte kept. As it was when it has none.
     pub fn write_into(&self, description: &[u8]) -> Vec<u8> {
         let Some((start, end)) = find_line(description, b"o=") else { return description.to_vec() };
-        let line = format!("o={} {} {}", self.session, self.version, self.address);
-        [&description[..start], line.as_bytes(), &description[end..]].concat()
+        let version = self.version.to_string();
+        let (session, address) = (self.session.as_bytes(), self.address.as_bytes());
+        let (before, behind) = (&description[..start], &description[end..]);
+        [before, b"o=", session, b" ", version.as_bytes(), b" ", address, behind].concat()
     }
 }
 

@@ -8,22 +8,21 @@ use super::lines;
 /// flow II), and §5 recommends it wherever the called party does not answer at once: no codec has to be guessed, no
 /// media line has to be carried along in all later offers (RFC 3264 §8 forbids dropping one), and it works over IPv6.
 pub fn no_media(session_id: u64, version: u64) -> Vec<u8> {
-    session_part(&format!("- {session_id}"), version).into_bytes()
+    session_part(session_id, version, "").into_bytes()
 }
 
 /// An offer of one held audio line, PCMU with telephone-event: for a phone that is to be referred elsewhere and wants
 /// to see something that it can answer.
 pub fn stand_in(session_id: u64, version: u64) -> Vec<u8> {
-    let mut text = session_part(&format!("- {session_id}"), version);
-    text.push_str("m=audio 9 RTP/AVP 0 101\r\na=rtpmap:0 PCMU/8000\r\na=rtpmap:101 telephone-event/8000\r\n");
-    text.push_str("a=fmtp:101 0-15\r\na=inactive\r\n");
-    text.into_bytes()
+    let held = "m=audio 9 RTP/AVP 0 101\r\na=rtpmap:0 PCMU/8000\r\na=rtpmap:101 telephone-event/8000\r\n\
+                a=fmtp:101 0-15\r\na=inactive\r\n";
+    session_part(session_id, version, held).into_bytes()
 }
 
 /// An answer that takes the audio of an offer without letting media flow, and refuses the rest (RFC 3264 §6): for a
 /// phone that changes its session while nobody is at the other end yet.
 pub fn held_answer(offer: &[u8], session_id: u64, version: u64) -> Vec<u8> {
-    let mut text = session_part(&format!("- {session_id}"), version);
+    let mut text = session_part(session_id, version, "");
     let mut taken = false;
     for line in lines(offer).map(String::from_utf8_lossy) {
         if let Some(media) = line.strip_prefix("m=") {
@@ -43,6 +42,9 @@ pub fn held_answer(offer: &[u8], session_id: u64, version: u64) -> Vec<u8> {
     text.into_bytes()
 }
 
-fn session_part(session: &str, version: u64) -> String {
-    format!("v=0\r\no={session} {version} IN IP4 0.0.0.0\r\ns=-\r\nc=IN IP4 0.0.0.0\r\nt=0 0\r\n")
+/// The lines about the session, and those about media behind them.
+fn session_part(session_id: u64, version: u64, media: &str) -> String {
+    let (session_id, version) = (session_id.to_string(), version.to_string());
+    let rest = " IN IP4 0.0.0.0\r\ns=-\r\nc=IN IP4 0.0.0.0\r\nt=0 0\r\n";
+    ["v=0\r\no=- ", &session_id, " ", &version, rest, media].concat()
 }

@@ -5,6 +5,8 @@
 //! when nothing did, and wants as many `m=` lines as before or more. The phones behind a controller count for
 //! themselves, and after a transfer it is another phone that speaks; so the versions are mapped here, on the way out.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 use super::{MEDIA_LINES_MAX, Origin, digest, media_count};
@@ -31,15 +33,15 @@ impl Session {
 
     /// Prepares an offer to the leg: its own `o=` line, and refused media lines added where the session has more.
     pub fn offer(&mut self, description: &[u8]) -> Vec<u8> {
-        let padded = pad(description, usize::from(self.media_lines));
-        self.media_lines = bounded(media_count(&padded));
+        let (padded, lines) = pad(description, usize::from(self.media_lines));
+        self.media_lines = bounded(lines);
         self.tell(&padded)
     }
 
     /// Prepares an answer to the leg's offer, which [`Session::heard`] has noted: its own `o=` line, and exactly as many
     /// media lines as the offer had.
     pub fn answer(&mut self, description: &[u8], offered_lines: usize) -> Vec<u8> {
-        let padded = pad(description, offered_lines);
+        let (padded, _) = pad(description, offered_lines);
         self.tell(trim(&padded, offered_lines))
     }
 
@@ -62,16 +64,20 @@ impl Session {
     }
 }
 
-/// Adds refused media lines up to a number of lines.
-fn pad(description: &[u8], lines: usize) -> Vec<u8> {
+/// Adds refused media lines up to a number of lines, and says how many there are.
+fn pad(description: &[u8], lines: usize) -> (Cow<'_, [u8]>, usize) {
+    let (count, wanted) = (media_count(description), lines.min(MEDIA_LINES_MAX));
+    if count >= wanted {
+        return (Cow::Borrowed(description), count);
+    }
     let mut padded = description.to_vec();
-    for _ in media_count(description)..lines.min(MEDIA_LINES_MAX) {
+    for _ in count..wanted {
         if !padded.ends_with(b"\n") {
             padded.extend_from_slice(b"\r\n");
         }
         padded.extend_from_slice(REFUSED_LINE);
     }
-    padded
+    (Cow::Owned(padded), wanted)
 }
 
 /// Cuts the media lines behind a number of lines, each with what belongs to it.

@@ -3,7 +3,7 @@
 use plugboard_sdk::status::Status;
 use plugboard_sdk::{
     EndingReason, Event, FailureReason, Fault, IncomingAck, IncomingCancel, IncomingReplacement, IncomingRequest,
-    IncomingResponse, Level, RequestFailure, StageError, codec,
+    IncomingResponse, Kept, Level, RequestFailure, StageError, codec,
 };
 use serde::{Deserialize, Serialize};
 
@@ -11,7 +11,7 @@ use crate::desk::{Desk, Timer};
 use crate::invite::Invite;
 use crate::params::Params;
 use crate::phase::{Ending, Next, Owed};
-use crate::record::{EndedBy, LegState, Mode, Outcome, Record, Role};
+use crate::record::{EndedBy, LegState, Mode, Outcome, Parties, Record, Role};
 use crate::refer::{self, Refer};
 use crate::ring::release;
 use crate::route::Asked;
@@ -40,11 +40,10 @@ pub(crate) const LINGER_MS: u64 = 5_000;
 impl Call {
     /// Places a call.
     pub fn start(desk: &mut Desk<'_>, asked: Asked, params: Params) -> Result<Self, StageError> {
+        let parties = Parties { agent: asked.agent, calling: asked.calling, called: asked.called };
         let mut record = Box::new(Record {
             mode: params.mode,
-            agent: asked.agent,
-            calling: asked.calling,
-            called: asked.called,
+            parties: Kept::new(&parties),
             options: params.options,
             started_ms: desk.now,
             ended_ms: None,
@@ -55,8 +54,8 @@ impl Call {
             outcome: None,
         });
         let progress = match record.mode {
-            Mode::Refer => Progress::Refer(Refer::start(desk, &mut record)?),
-            Mode::Invite => Progress::Invite(Invite::start(desk, &mut record)?),
+            Mode::Refer => Progress::Refer(Refer::start(desk, &mut record, &parties)?),
+            Mode::Invite => Progress::Invite(Invite::start(desk, &mut record, &parties)?),
         };
         Ok(Self { record, progress })
     }

@@ -16,12 +16,12 @@ use plugboard_sdk::{IncomingRequest, IncomingResponse, RequestFailure, header};
 use serde::{Deserialize, Serialize};
 
 use crate::desk::{Desk, Timer};
-use crate::invite::{Invite, hung_up};
+use crate::invite::{self, Invite, hung_up};
 use crate::join::{JOIN_MS, Join, Joined};
 use crate::local::{self, carries_sdp};
 use crate::phase::Next;
-use crate::record::{EndedBy, Outcome, Record, Role};
-use crate::ring::{Answered, Callee, FirstOffer, Ring, Ringing};
+use crate::record::{EndedBy, Outcome, Record};
+use crate::ring::{Answered, FirstOffer, Ring, Ringing};
 use crate::up::{Up, lost};
 
 /// The called phone rings, or has answered and the calling one does not know yet.
@@ -66,9 +66,7 @@ impl Early {
         let Some(leg) = record.leg_mut(calling.leg) else { return failed(481, EndedBy::Calling) };
         let held = leg.session.answer(&sdp::held_answer(offer, desk.now, 1), sdp::media_count(offer));
         desk.ack(calling.invite, vec![header("Content-Type", sdp::CONTENT_TYPE)], held);
-        let called = record.called.clone();
-        let callee = Callee::new(Role::Called, &called, FirstOffer::Given(offer.to_vec()));
-        match Ringing::start(desk, record, callee) {
+        match invite::call(desk, record, FirstOffer::Given(offer.to_vec())) {
             Err(_) => failed(503, EndedBy::Host),
             Ok(ringing) => {
                 desk.set(Timer::Phase, u64::from(record.options.ring_seconds) * 1000);

@@ -12,8 +12,8 @@ use crate::early::Early;
 use crate::join::{JOIN_MS, Join, Joined};
 use crate::local::{self, carries_sdp};
 use crate::phase::{Ending, Next, Owed};
-use crate::record::{EndedBy, Fallback, Mode, Outcome, Party, Record, Role};
-use crate::ring::{Callee, FirstOffer, Ring, Ringing};
+use crate::record::{EndedBy, Fallback, Mode, Outcome, Parties, Party, Record, Role};
+use crate::ring::{Callee, FirstOffer, Ring, Ringing, parties};
 use crate::up::Up;
 
 /// An INVITE-mode call, by what it waits for.
@@ -41,11 +41,11 @@ pub(crate) enum NoTransfer {
 
 impl Invite {
     /// Calls the calling party.
-    pub fn start(desk: &mut Desk<'_>, record: &mut Record) -> Result<Self, StageError> {
-        let calling = record.calling.clone();
+    pub fn start(desk: &mut Desk<'_>, record: &mut Record, parties: &Parties) -> Result<Self, StageError> {
         let early = desk.is_set("early_media", "true");
         let first = if early { FirstOffer::Theirs } else { FirstOffer::NoMedia };
-        let ringing = Ringing::start(desk, record, Callee::new(Role::Calling, &calling, first))?;
+        let callee = Callee::new(Role::Calling, &parties.calling, first);
+        let ringing = Ringing::start(desk, record, &parties.agent, callee)?;
         desk.set(Timer::Phase, u64::from(record.options.ring_seconds) * 1000);
         Ok(Self::ExpectCalling(ringing))
     }
@@ -66,7 +66,7 @@ impl Invite {
     pub fn response(self, desk: &mut Desk<'_>, record: &mut Record, response: &IncomingResponse) -> Next<Self> {
         match self {
             Self::ExpectCalling(ringing) => {
-                let early = ringing.expects_offer() && carries_sdp(&response.headers, &response.body);
+                let early = ringing.expects_offer && carries_sdp(&response.headers, &response.body);
                 match ringing.response(desk, record, response) {
                     Ring::Answered(calling) if early => Early::start(desk, record, calling, &response.body),
                     ring => calling_rang(ring, desk, record),
@@ -214,14 +214,19 @@ fn calling_rang(ring: Ring, desk: &mut Desk<'_>, record: &mut Record) -> Next<In
 }
 
 fn call_called(desk: &mut Desk<'_>, record: &mut Record, calling: u32) -> Next<Invite> {
-    let called = record.called.clone();
-    match Ringing::start(desk, record, Callee::new(Role::Called, &called, FirstOffer::Theirs)) {
+    match call(desk, record, FirstOffer::Theirs) {
         Err(_) => Next::end(Outcome::new(Status::new(503), EndedBy::Host)),
         Ok(ringing) => {
             desk.set(Timer::Phase, u64::from(record.options.ring_seconds) * 1000);
             Next::On(Invite::ExpectCalled { calling, ringing })
         }
     }
+}
+
+/// Calls the called party.
+pub(crate) fn call(desk: &mut Desk<'_>, record: &mut Record, first: FirstOffer) -> Result<Ringing, StageError> {
+    let Parties { agent, called, .. } = parties(record)?;
+    Ringing::start(desk, record, &agent, Callee::new(Role::Called, &called, first))
 }
 
 fn joined(joined: Joined, calling: u32, called: u32, desk: &mut Desk<'_>) -> Next<Invite> {

@@ -42,7 +42,7 @@ use plugboard_sdk::{
 pub struct CallController;
 
 /// The encoding of the state and of the records in the cache.
-const SCHEMA: u32 = 4;
+const SCHEMA: u32 = 5;
 
 /// A call in progress. Opaque: it means something to this controller only.
 #[derive(Debug, serde::Serialize, serde::Deserialize)]

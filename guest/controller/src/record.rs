@@ -3,7 +3,7 @@
 
 use plugboard_sdk::sdp::Session;
 use plugboard_sdk::status::{History, Line, Method, NOTIFY_BYTES_MAX, Status, What, cut};
-use plugboard_sdk::{EndingReason, IncomingResponse, RequestFailure, Started};
+use plugboard_sdk::{EndingReason, IncomingResponse, Kept, RequestFailure, Started};
 use serde::{Deserialize, Serialize};
 
 use crate::ring::FirstOffer;
@@ -12,9 +12,7 @@ use crate::ring::FirstOffer;
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Record {
     pub mode: Mode,
-    pub agent: Party,
-    pub calling: Party,
-    pub called: Party,
+    pub parties: Kept<Parties>,
     pub options: Options,
     pub started_ms: u64,
     pub ended_ms: Option<u64>,
@@ -34,6 +32,15 @@ pub(crate) enum Mode {
     Refer,
     /// The controller stays in the signalling path.
     Invite,
+}
+
+/// Whom a call is between.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Parties {
+    /// Whom it is placed for.
+    pub agent: Party,
+    pub calling: Party,
+    pub called: Party,
 }
 
 /// Someone who can be called.
@@ -70,7 +77,8 @@ impl core::fmt::Debug for Secret {
 pub(crate) struct Leg {
     pub id: u32,
     pub role: Role,
-    pub party: Party,
+    /// The URI of whom it was meant for.
+    pub party: String,
     pub call_id: String,
     pub state: LegState,
     /// How it ended, or that it was answered: set once, when it is released or over.
@@ -209,8 +217,8 @@ impl Record {
     }
 
     /// Adds a leg that was just called.
-    pub fn begin_leg(&mut self, started: &Started, role: Role, party: Party, session: Session) {
-        let (id, call_id) = (started.leg.value, started.call_id.clone());
+    pub fn begin_leg(&mut self, started: Started, role: Role, party: String, session: Session) {
+        let (id, call_id) = (started.leg.value, started.call_id);
         self.legs.push(Leg {
             id,
             role,
@@ -225,7 +233,7 @@ impl Record {
     }
 
     /// Adds a leg that a phone opened, in place of another one.
-    pub fn begin_replacement(&mut self, id: u32, replaced: u32, party: Party) {
+    pub fn begin_replacement(&mut self, id: u32, replaced: u32, party: String) {
         let role = self.leg(replaced).map_or(Role::Target, |leg| leg.role);
         let (state, session) = (LegState::Ringing, Session::default());
         let call_id = String::new();

@@ -2,13 +2,15 @@
 //! the other phone rings.
 
 use plugboard_sdk::status::Status;
-use plugboard_sdk::{Header, IncomingRequest, IncomingResponse, RequestFailure, StageError, header, headers, percent};
+use plugboard_sdk::{
+    Fault, Header, IncomingRequest, IncomingResponse, RequestFailure, StageError, header, headers, percent,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::desk::{Desk, Sent, Timer};
 use crate::local;
 use crate::phase::{Ending, Next};
-use crate::record::{EndedBy, Outcome, Party, Record, Role};
+use crate::record::{EndedBy, Outcome, Parties, Party, Record, Role};
 use crate::ring::{Answered, Callee, FirstOffer, Ring, Ringing};
 
 /// A REFER-mode call, by what it waits for.
@@ -28,10 +30,9 @@ pub(crate) const NOTIFY_MS: u64 = 32_000;
 
 impl Refer {
     /// Calls the calling party.
-    pub fn start(desk: &mut Desk<'_>, record: &mut Record) -> Result<Self, StageError> {
-        let calling = record.calling.clone();
-        let callee = Callee::new(Role::Calling, &calling, FirstOffer::Held);
-        let ringing = Ringing::start(desk, record, callee)?;
+    pub fn start(desk: &mut Desk<'_>, record: &mut Record, parties: &Parties) -> Result<Self, StageError> {
+        let callee = Callee::new(Role::Calling, &parties.calling, FirstOffer::Held);
+        let ringing = Ringing::start(desk, record, &parties.agent, callee)?;
         desk.set(Timer::Phase, u64::from(record.options.ring_seconds) * 1000);
         Ok(Self::ExpectAnswer(ringing))
     }
@@ -98,9 +99,10 @@ impl Refer {
             Ring::Failed(status) => Next::end(Outcome::new(status, EndedBy::Calling)),
             Ring::Answered(Answered { leg, invite }) => {
                 desk.ack(invite, Vec::new(), Vec::new());
-                match desk.request(leg, "REFER", refer_headers(record), Vec::new()) {
-                    Err(_) => Next::end(Outcome::new(Status::new(503), EndedBy::Host)),
-                    Ok(refer) => {
+                let headers = refer_headers(record).ok();
+                match headers.and_then(|headers| desk.request(leg, "REFER", headers, Vec::new()).ok()) {
+                    None => Next::end(Outcome::new(Status::new(503), EndedBy::Host)),
+                    Some(refer) => {
                         desk.set(Timer::Phase, NOTIFY_MS);
                         Next::On(Self::ExpectReferResponse { leg, refer, notified: false })
                     }
@@ -206,15 +208,13 @@ fn called_ring_ms(record: &Record) -> u64 {
     NOTIFY_MS.max(u64::from(record.options.ring_seconds) * 1000)
 }
 
-fn refer_headers(record: &Record) -> Vec<Header> {
-    let called = match &record.options.confpin {
-        None => record.called.clone(),
-        Some(pin) => {
-            let pin = percent::encode(&pin.0, percent::URI_HEADER);
-            Party { uri: format!("{}?X-ConfPin={pin}", record.called.uri), name: record.called.name.clone() }
-        }
-    };
-    vec![header("Refer-To", name_addr(&called)), header("Referred-By", name_addr(&record.agent))]
+fn refer_headers(record: &Record) -> Result<Vec<Header>, Fault> {
+    let Parties { agent, mut called, .. } = record.parties.get()?;
+    if let Some(pin) = &record.options.confpin {
+        called.uri.push_str("?X-ConfPin=");
+        called.uri.push_str(&percent::encode(&pin.0, percent::URI_HEADER));
+    }
+    Ok(vec![header("Refer-To", name_addr(&called)), header("Referred-By", name_addr(&agent))])
 }
 
 /// RFC 3261 §25.1: `name-addr`, always with angle brackets, so that parameters and headers stay inside the URI.

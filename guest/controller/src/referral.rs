@@ -84,7 +84,7 @@ pub(crate) fn read(desk: &mut Desk<'_>, record: &mut Record, request: &IncomingR
     }
     let target = permitted(desk, record, &uri).ok_or_else(|| refusal(403, "Not allowed to transfer there"))?;
     let referred_by = headers::find(&request.headers, "Referred-By").map(str::to_string);
-    let referred_by = referred_by.or_else(|| Some(format!("<{}>", record.leg(request.leg.value)?.party.uri)));
+    let referred_by = referred_by.or_else(|| Some(format!("<{}>", record.leg(request.leg.value)?.party)));
     let silent = headers::find(&request.headers, REFER_SUB).is_some_and(|value| value.trim().starts_with("false"));
     let hearing = Hearing { silent, named: again };
     Ok(Referred { target, introduction: Introduction { referred_by, replaces }, hearing })

@@ -6,7 +6,9 @@ use plugboard_sdk::status::{Line, Status};
 use plugboard_sdk::xml::Document;
 use plugboard_sdk::{Fault, Header, HttpRequest, HttpResponse, header, headers, json};
 
-use crate::record::{AskedBy, EndedBy, Fallback, Fallen, Leg, LegState, Mode, Outcome, Record, Role, Transfer};
+use crate::record::{
+    AskedBy, EndedBy, Fallback, Fallen, Leg, LegState, Mode, Outcome, Parties, Record, Role, Transfer,
+};
 
 /// The namespace of both XML forms.
 const NAMESPACE: &str = "http://www.sipfoundry.org/sipX/schema/xml/call-status-00-00";
@@ -14,10 +16,10 @@ const NAMESPACE: &str = "http://www.sipfoundry.org/sipX/schema/xml/call-status-0
 /// Answers a GET or HEAD. `phase` names what the call waits for; a call that is not known has no record.
 pub(crate) fn response(request: &HttpRequest, record: Option<&Record>, phase: &str) -> Result<HttpResponse, Fault> {
     let mut response = if wants_json(&request.headers) {
-        json::response(200, &as_json(record, phase))?
+        json::response(200, &as_json(record, phase)?)?
     } else {
         let headers = vec![header("content-type", "text/xml; charset=utf-8")];
-        HttpResponse { status: 200, headers, body: as_xml(record) }
+        HttpResponse { status: 200, headers, body: as_xml(record)? }
     };
     if request.method == "HEAD" {
         response.body = Vec::new();
@@ -49,11 +51,11 @@ fn thousandths(quality: &str) -> Option<u32> {
     Some(whole.parse::<u32>().ok()?.min(1) * 1000 + digits.parse::<u32>().ok()?)
 }
 
-fn as_xml(record: Option<&Record>) -> Vec<u8> {
+fn as_xml(record: Option<&Record>) -> Result<Vec<u8>, Fault> {
     match record {
         // Who asked for REFER mode gets its form, whatever came of it.
         Some(record) if record.mode == Mode::Invite && !record.changed_mode() => dialogs(record),
-        record => status_lines(record),
+        record => Ok(status_lines(record)),
     }
 }
 
@@ -86,22 +88,23 @@ fn status(document: &mut Document, record: &Record, line: &Line) {
     group(document, "status", &fields);
 }
 
-fn dialogs(record: &Record) -> Vec<u8> {
+fn dialogs(record: &Record) -> Result<Vec<u8>, Fault> {
+    let Parties { agent, .. } = record.parties.get()?;
     let mut document = Document::new();
     document.open("dialogs", Some(NAMESPACE));
     document.space("\n");
     for leg in &record.legs {
         let fields = [
             ("dialog-id", leg.call_id.as_str()),
-            ("local-party", &record.agent.uri),
-            ("remote-party", &leg.party.uri),
+            ("local-party", &agent.uri),
+            ("remote-party", &leg.party),
             ("dialog-state", dialog_state(leg)),
         ];
         group(&mut document, "dialog", &fields);
     }
     document.close("dialogs");
     document.space("\n");
-    document.finish()
+    Ok(document.finish())
 }
 
 fn group(document: &mut Document, name: &str, fields: &[(&str, &str)]) {
@@ -126,16 +129,17 @@ fn dialog_state(leg: &Leg) -> &'static str {
     }
 }
 
-fn as_json(record: Option<&Record>, phase: &str) -> Value {
-    let Some(record) = record else { return json!({ "phase": "unknown", "lines": [] }) };
+fn as_json(record: Option<&Record>, phase: &str) -> Result<Value, Fault> {
+    let Some(record) = record else { return Ok(json!({ "phase": "unknown", "lines": [] })) };
+    let Parties { agent, calling, called } = record.parties.get()?;
     let lines: Vec<Value> =
         record.history.before_gap().chain(record.history.after_gap()).map(|line| line_json(record, &line)).collect();
-    json!({
+    Ok(json!({
         "mode": match record.mode { Mode::Refer => "REFER", Mode::Invite => "INVITE" },
         "phase": phase,
-        "agent": record.agent.uri,
-        "calling": record.calling.uri,
-        "called": record.called.uri,
+        "agent": agent.uri,
+        "calling": calling.uri,
+        "called": called.uri,
         "subject": record.options.subject,
         "started_ms": record.started_ms,
         "ended_ms": record.ended_ms,
@@ -145,7 +149,7 @@ fn as_json(record: Option<&Record>, phase: &str) -> Value {
         "fallbacks": record.fallbacks.iter().map(fallback_json).collect::<Vec<_>>(),
         "lines": lines,
         "lines_left_out": record.history.left_out(),
-    })
+    }))
 }
 
 fn outcome_json(outcome: &Outcome) -> Value {
@@ -175,7 +179,7 @@ fn leg_json(leg: &Leg) -> Value {
     };
     let outcome = leg.status.as_ref().map(status_json);
     json!({
-        "leg": leg.id, "role": role, "party": leg.party.uri, "call_id": leg.call_id, "state": state, "outcome": outcome,
+        "leg": leg.id, "role": role, "party": leg.party, "call_id": leg.call_id, "state": state, "outcome": outcome,
     })
 }
 

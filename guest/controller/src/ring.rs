@@ -4,12 +4,12 @@
 
 use plugboard_sdk::sdp::{self, Session};
 use plugboard_sdk::status::Status;
-use plugboard_sdk::{Address, Header, IncomingResponse, Invite, RequestFailure, StageError, header, headers};
+use plugboard_sdk::{Address, Header, IncomingResponse, Invite, Kept, RequestFailure, StageError, header, headers};
 use serde::{Deserialize, Serialize};
 
 use crate::desk::{Desk, Sent};
 use crate::local::carries_sdp;
-use crate::record::{Fallback, LEGS_MAX, LegState, Party, Record, Role};
+use crate::record::{Fallback, LEGS_MAX, LegState, Parties, Party, Record, Role};
 use crate::referral::Introduction;
 
 /// An INVITE without final response.
@@ -17,6 +17,14 @@ use crate::referral::Introduction;
 pub(crate) struct Ringing {
     pub leg: u32,
     invite: Sent,
+    /// The phone is to make the first offer.
+    pub expects_offer: bool,
+    attempt: Kept<Attempt>,
+}
+
+/// What another INVITE in the place of this one needs to know.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Attempt {
     callee: Callee,
     /// The URIs that it went to, so that no redirection is followed twice.
     tried: Vec<String>,
@@ -68,19 +76,20 @@ impl Callee {
 }
 
 impl Ringing {
-    /// Calls a party.
-    pub fn start(desk: &mut Desk<'_>, record: &mut Record, callee: Callee) -> Result<Self, StageError> {
+    /// Calls a party, for the agent of the call.
+    pub fn start(desk: &mut Desk<'_>, record: &mut Record, agent: &Party, callee: Callee) -> Result<Self, StageError> {
         let target = callee.party.uri.clone();
-        Self::call(desk, record, callee, target, Vec::new())
+        Self::call(desk, record, agent, target, Attempt { callee, tried: Vec::new() })
     }
 
     fn call(
         desk: &mut Desk<'_>,
         record: &mut Record,
-        callee: Callee,
+        agent: &Party,
         target: String,
-        mut tried: Vec<String>,
+        mut attempt: Attempt,
     ) -> Result<Self, StageError> {
+        let callee = &attempt.callee;
         let mut session = Session::default();
         let body = match &callee.first {
             FirstOffer::Theirs => Vec::new(),
@@ -88,15 +97,17 @@ impl Ringing {
             FirstOffer::Held => session.offer(&sdp::stand_in(desk.now, 1)),
             FirstOffer::Given(description) => session.offer(description),
         };
+        let expects_offer = callee.first == FirstOffer::Theirs;
         let mut headers = headers_for(record, callee.role, !body.is_empty());
         headers.extend(callee.introduction.headers());
         let to = Some(address(&callee.party));
         let uri = for_proxy(desk, record, callee.role, &target);
-        let invite = Invite { target: uri, to, from: address(&record.agent), headers, body };
+        let invite = Invite { target: uri, to, from: address(agent), headers, body };
         let started = desk.host.call(invite)?;
-        record.begin_leg(&started, callee.role, callee.party.clone(), session);
-        tried.push(target);
-        Ok(Self { leg: started.leg.value, invite: Sent::new(started.transaction), callee, tried })
+        let (leg, invite) = (started.leg.value, Sent::new(started.transaction));
+        record.begin_leg(started, callee.role, callee.party.uri.clone(), session);
+        attempt.tried.push(target);
+        Ok(Self { leg, invite, expects_offer, attempt: Kept::new(&attempt) })
     }
 
     pub fn response(mut self, desk: &mut Desk<'_>, record: &mut Record, response: &IncomingResponse) -> Ring {
@@ -121,35 +132,31 @@ impl Ringing {
             return Ring::Rings(self);
         }
         let status = Status::with_reason(response.status, &response.reason);
-        let again = match (self.redirection(record, response), self.other_offer(response.status)) {
-            (Some(contact), _) => Some((contact.to_string(), self.callee.clone())),
-            (None, Some(first)) if record.legs.len() < LEGS_MAX => {
-                record.note_fallback(desk.now, Fallback::offer(&first), status.clone());
-                let target = self.tried.last().unwrap_or(&self.callee.party.uri).clone();
-                Some((target, Callee { first, ..self.callee.clone() }))
-            }
-            (None, _) => None,
+        match self.again(desk, record, response, &status) {
+            Some(ringing) => Ring::Rings(ringing),
+            None => Ring::Failed(status),
+        }
+    }
+
+    /// Another INVITE after a refusal, where one is worth it and can be sent.
+    fn again(
+        &self,
+        desk: &mut Desk<'_>,
+        record: &mut Record,
+        response: &IncomingResponse,
+        status: &Status,
+    ) -> Option<Self> {
+        let mut attempt = self.attempt.get().ok()?;
+        let target = if let Some(contact) = attempt.redirection(record, response) {
+            contact.to_string()
+        } else {
+            let first = attempt.other_offer(response.status).filter(|_| record.legs.len() < LEGS_MAX)?;
+            record.note_fallback(desk.now, Fallback::offer(&first), status.clone());
+            attempt.callee.first = first;
+            attempt.tried.last().unwrap_or(&attempt.callee.party.uri).clone()
         };
-        let Some((target, callee)) = again else { return Ring::Failed(status) };
-        match Self::call(desk, record, callee, target, self.tried) {
-            Ok(ringing) => Ring::Rings(ringing),
-            Err(_) => Ring::Failed(status),
-        }
-    }
-
-    /// Whether the phone was to make the first offer.
-    pub fn expects_offer(&self) -> bool {
-        self.callee.first == FirstOffer::Theirs
-    }
-
-    /// What the calling phone may take instead of a first offer that it refused. The others were asked for what they
-    /// want, or got what the calling phone wants.
-    fn other_offer(&self, code: u16) -> Option<FirstOffer> {
-        match (self.callee.role, &self.callee.first, code) {
-            (Role::Calling, FirstOffer::Theirs, 400 | 406 | 415 | 488 | 606) => Some(FirstOffer::NoMedia),
-            (Role::Calling, FirstOffer::NoMedia, 488 | 606) => Some(FirstOffer::Held),
-            _ => None,
-        }
+        let agent = parties(record).ok()?.agent;
+        Self::call(desk, record, &agent, target, attempt).ok()
     }
 
     pub fn failure(self, failure: &RequestFailure) -> Ring {
@@ -157,6 +164,18 @@ impl Ringing {
             Ring::Failed(Status::of_failure(failure.reason))
         } else {
             Ring::Rings(self)
+        }
+    }
+}
+
+impl Attempt {
+    /// What the calling phone may take instead of a first offer that it refused. The others were asked for what they
+    /// want, or got what the calling phone wants.
+    fn other_offer(&self, code: u16) -> Option<FirstOffer> {
+        match (self.callee.role, &self.callee.first, code) {
+            (Role::Calling, FirstOffer::Theirs, 400 | 406 | 415 | 488 | 606) => Some(FirstOffer::NoMedia),
+            (Role::Calling, FirstOffer::NoMedia, 488 | 606) => Some(FirstOffer::Held),
+            _ => None,
         }
     }
 
@@ -170,6 +189,11 @@ impl Ringing {
         let sip = |contact: &&String| contact.starts_with("sip:") || contact.starts_with("sips:");
         response.contacts.iter().filter(sip).find(new).map(String::as_str)
     }
+}
+
+/// Whom a call is between, for an INVITE: none is sent for a call whose state cannot be read.
+pub(crate) fn parties(record: &Record) -> Result<Parties, StageError> {
+    record.parties.get().map_err(|_| StageError::WrongState)
 }
 
 /// Releases a leg that is not over yet.

@@ -10,7 +10,7 @@ use crate::desk::{Desk, Sent, Timer};
 use crate::join::{JOIN_MS, Join, Joined, TRIES_MAX};
 use crate::record::{AskedBy, Party, Record, Role};
 use crate::referral::Introduction;
-use crate::ring::{Answered, Callee, FirstOffer, Ring, Ringing, release};
+use crate::ring::{Answered, Callee, FirstOffer, Ring, Ringing, parties, release};
 use crate::up::lost;
 
 /// A transfer, by what it waits for.
@@ -70,7 +70,8 @@ impl Transfer {
         let Order { target, introduction, asked_by, ring_seconds } = order;
         let attended = introduction.is_attended();
         let callee = Callee { role: Role::Target, party: target.clone(), first: FirstOffer::Theirs, introduction };
-        let ringing = Ringing::start(desk, record, callee)?;
+        let agent = parties(record)?.agent;
+        let ringing = Ringing::start(desk, record, &agent, callee)?;
         let started_ms = desk.now;
         record.transfers.push(crate::record::Transfer { target, asked_by, attended, started_ms, outcome: None });
         desk.set(Timer::Transfer, u64::from(ring_seconds) * 1000);

@@ -177,8 +177,7 @@ impl Up {
         if record.legs.len() >= LEGS_MAX {
             return desk.answer(received, 503);
         }
-        let party = Party { uri: wanted.from.uri.clone(), name: wanted.from.display_name.clone() };
-        record.begin_replacement(leg, replaced, party);
+        record.begin_replacement(leg, replaced, wanted.from.uri.clone());
         desk.answer(received, 183); // the final response is the other phone's to give, and what gets none is refused
         // What else it says is about the call that it wants to be in, not for the other phone.
         let describes = |field: &&Header| field.name.to_ascii_lowercase().starts_with("content-");

@@ -50,6 +50,7 @@ mod controller;
 pub mod headers;
 mod host;
 pub mod json;
+mod kept;
 pub mod percent;
 mod random;
 pub mod sdp;
@@ -73,6 +74,7 @@ pub use controller::Component;
 pub use controller::{Controller, describe};
 pub use headers::{header, text};
 pub use host::{Directory, Host, Imports};
+pub use kept::Kept;
 pub use random::Random;
 #[doc(hidden)]
 pub use wit_bindgen;

@@ -1,5 +1,6 @@
 //! Requests of a phone that nobody is at the other end for: in REFER mode always, in INVITE mode until both are joined.
 
+use plugboard_sdk::headers::{find, without_parameters};
 use plugboard_sdk::sdp;
 use plugboard_sdk::status::Status;
 use plugboard_sdk::{Header, IncomingRequest, header};
@@ -55,7 +56,6 @@ fn is_sdp(request: &IncomingRequest) -> bool {
 
 /// Whether a body is a session description, by its Content-Type.
 pub(crate) fn carries_sdp(headers: &[Header], body: &[u8]) -> bool {
-    let named = plugboard_sdk::headers::find(headers, "Content-Type");
-    let media_type = named.map(|value| value.split(';').next().unwrap_or(value).trim());
+    let media_type = find(headers, "Content-Type").map(without_parameters);
     !body.is_empty() && media_type.is_some_and(|media_type| media_type.eq_ignore_ascii_case(sdp::CONTENT_TYPE))
 }

@@ -1,6 +1,8 @@
 //! REFER mode: the calling phone is called, referred to the called party (RFC 3515), and left alone once it says that
 //! the other phone rings.
 
+use std::borrow::Cow;
+
 use plugboard_sdk::status::Status;
 use plugboard_sdk::{
     Fault, Header, IncomingRequest, IncomingResponse, RequestFailure, StageError, header, headers, percent,
@@ -184,7 +186,7 @@ pub(crate) enum Progress {
 
 /// Answers a NOTIFY, and records its body as it came.
 pub(crate) fn take_notify(desk: &mut Desk<'_>, record: &mut Record, request: &IncomingRequest) -> Progress {
-    let package = headers::find(&request.headers, "Event").map(|event| event.split(';').next().unwrap_or("").trim());
+    let package = headers::find(&request.headers, "Event").map(headers::without_parameters);
     if !package.is_some_and(|package| package.eq_ignore_ascii_case("refer")) {
         desk.respond(request.transaction.value, &Status::new(489), vec![header("Allow-Events", "refer")], Vec::new());
         return Progress::None;
@@ -192,8 +194,7 @@ pub(crate) fn take_notify(desk: &mut Desk<'_>, record: &mut Record, request: &In
     desk.answer(request.transaction.value, 200);
     record.note_notify(desk.now, request.leg.value, &request.body);
     let subscription = headers::find(&request.headers, "Subscription-State").unwrap_or_default();
-    let state = subscription.split(';').next().unwrap_or("").trim();
-    let terminated = state.eq_ignore_ascii_case("terminated");
+    let terminated = headers::without_parameters(subscription).eq_ignore_ascii_case("terminated");
     match Status::of_fragment(&String::from_utf8_lossy(&request.body)) {
         Some(status) if status.is_final() => Progress::Settled { status, terminated },
         Some(Status { code: 180 | 183, .. }) => Progress::Settled { status: Status::new(202), terminated },
@@ -219,9 +220,13 @@ fn refer_headers(record: &Record) -> Result<Vec<Header>, Fault> {
 
 /// RFC 3261 §25.1: `name-addr`, always with angle brackets, so that parameters and headers stay inside the URI.
 fn name_addr(party: &Party) -> String {
-    let name: Option<String> = party.name.as_ref().map(|name| name.replace('\\', "\\\\").replace('"', "\\\""));
-    match name.filter(|name| !name.chars().any(char::is_control)) {
-        Some(name) => ["\"", &name, "\" <", &party.uri, ">"].concat(),
-        None => ["<", &party.uri, ">"].concat(),
-    }
+    let Some(name) = party.name.as_deref().filter(|name| !name.chars().any(char::is_control)) else {
+        return ["<", &party.uri, ">"].concat();
+    };
+    let name = if name.bytes().any(|byte| matches!(byte, b'\\' | b'"')) {
+        Cow::Owned(name.replace('\\', "\\\\").replace('"', "\\\""))
+    } else {
+        Cow::Borrowed(name)
+    };
+    ["\"", &name, "\" <", &party.uri, ">"].concat()
 }

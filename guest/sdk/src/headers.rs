@@ -12,6 +12,13 @@ pub fn find<'a>(headers: &'a [Header], name: &str) -> Option<&'a str> {
     headers.iter().find(|header| header.name.eq_ignore_ascii_case(name)).map(|header| header.value.as_str())
 }
 
+/// The value of a header field without its parameters: what stands before the first semicolon.
+pub fn without_parameters(value: &str) -> &str {
+    // Values are short: looking at each byte is cheaper than setting up the search of `split`.
+    let end = value.bytes().position(|byte| byte == b';').unwrap_or(value.len());
+    value[..end].trim()
+}
+
 /// An HTTP response with a one-line reason as `text/plain`; an empty reason makes an empty body without a type.
 pub fn text(status: u16, reason: &str) -> HttpResponse {
     if reason.is_empty() {
@@ -42,5 +49,12 @@ mod tests {
         let headers = [header("content-type", "application/sdp")];
         assert_eq!(find(&headers, "Content-Type"), Some("application/sdp"));
         assert_eq!(find(&headers, "Event"), None);
+    }
+
+    #[test]
+    fn a_value_ends_at_its_parameters() {
+        assert_eq!(without_parameters("refer ;id=2;x"), "refer");
+        assert_eq!(without_parameters("application/sdp"), "application/sdp");
+        assert_eq!(without_parameters(";"), "");
     }
 }

@@ -29,11 +29,20 @@ pub struct Origin {
 impl Origin {
     /// The origin of a description; none when there is no readable `o=` line.
     pub fn of(description: &[u8]) -> Option<Self> {
+        Self::parts(description).map(Self::new)
+    }
+
+    fn new((session, version, address): (&str, u64, &str)) -> Self {
+        Self { session: session.to_string(), version, address: address.to_string() }
+    }
+
+    /// Session, version and address of a readable `o=` line, in place.
+    fn parts(description: &[u8]) -> Option<(&str, u64, &str)> {
         let (start, end) = find_line(description, b"o=")?;
         let text = core::str::from_utf8(&description[start + 2..end]).ok()?;
-        let mut fields = text.splitn(4, ' ');
-        let (user, id, version, address) = (fields.next()?, fields.next()?, fields.next()?, fields.next()?);
-        Some(Self { session: [user, " ", id].concat(), version: version.parse().ok()?, address: address.to_string() })
+        let mut spaces = text.bytes().enumerate().filter(|(_, byte)| *byte == b' ').map(|(at, _)| at);
+        let (_, before, behind) = (spaces.next()?, spaces.next()?, spaces.next()?);
+        Some((&text[..before], text[before + 1..behind].parse().ok()?, &text[behind + 1..]))
     }
 
     /// The description with its `o=` line replaced by this one, every other byte kept. As it was when it has none.

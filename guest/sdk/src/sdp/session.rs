@@ -51,10 +51,10 @@ impl Session {
     }
 
     fn tell(&mut self, description: &[u8]) -> Vec<u8> {
-        let Some(came) = Origin::of(description) else { return description.to_vec() };
+        let Some(came) = Origin::parts(description) else { return description.to_vec() };
         let digest = digest(description);
         let origin = match self.told.take() {
-            None => came,
+            None => Origin::new(came),
             Some(told) if told.digest == digest => told.origin,
             Some(told) => Origin { version: told.origin.version.saturating_add(1), ..told.origin },
         };

@@ -236,7 +236,7 @@ impl Call {
     fn after(desk: &mut Desk<'_>, record: Box<Record>, next: Next<Progress>) -> Self {
         match next {
             Next::On(progress) => Self { record, progress },
-            Next::End(ending) => Self { record, progress: Progress::Closing }.close(desk, ending),
+            Next::End(ending) => Self { record, progress: Progress::Closing }.close(desk, *ending),
         }
     }
 

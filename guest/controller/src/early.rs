@@ -72,12 +72,17 @@ impl Early {
                 desk.set(Timer::Phase, u64::from(record.options.ring_seconds) * 1000);
                 let (offer, called) = (offer.to_vec(), Called::Rings(ringing));
                 let early = Self { calling: calling.leg, offer, called, answer: None, join: None, told: Told::Nothing };
-                Next::On(Invite::Early(early))
+                Next::On(Invite::Early(Box::new(early)))
             }
         }
     }
 
-    pub fn response(mut self, desk: &mut Desk<'_>, record: &mut Record, response: &IncomingResponse) -> Next<Invite> {
+    pub fn response(
+        mut self: Box<Self>,
+        desk: &mut Desk<'_>,
+        record: &mut Record,
+        response: &IncomingResponse,
+    ) -> Next<Invite> {
         if response.leg.value == self.calling {
             return self.join_goes_on(desk, record, |join, desk, record| join.response(desk, record, response));
         }
@@ -112,7 +117,12 @@ impl Early {
         }
     }
 
-    pub fn failure(self, desk: &mut Desk<'_>, record: &mut Record, failure: &RequestFailure) -> Next<Invite> {
+    pub fn failure(
+        mut self: Box<Self>,
+        desk: &mut Desk<'_>,
+        record: &mut Record,
+        failure: &RequestFailure,
+    ) -> Next<Invite> {
         if failure.leg.value == self.calling {
             return self.join_goes_on(desk, record, |join, _, _| join.failure(failure));
         }
@@ -120,13 +130,21 @@ impl Early {
             Called::Answered(_) => Next::On(Invite::Early(self)),
             Called::Rings(ringing) => match ringing.failure(failure) {
                 Ring::Failed(status) => Next::end(Outcome::new(status, EndedBy::Called)),
-                Ring::Rings(ringing) => Next::On(Invite::Early(Self { called: Called::Rings(ringing), ..self })),
+                Ring::Rings(ringing) => {
+                    self.called = Called::Rings(ringing);
+                    Next::On(Invite::Early(self))
+                }
                 Ring::Answered(_) => failed(500, EndedBy::Called),
             },
         }
     }
 
-    pub fn request(mut self, desk: &mut Desk<'_>, record: &mut Record, request: &IncomingRequest) -> Next<Invite> {
+    pub fn request(
+        mut self: Box<Self>,
+        desk: &mut Desk<'_>,
+        record: &mut Record,
+        request: &IncomingRequest,
+    ) -> Next<Invite> {
         match request.method.as_str() {
             "BYE" => return hung_up(desk, record, request),
             "INVITE" if self.join.as_ref().is_some_and(|join| join.reinvite().is_some()) => {
@@ -143,7 +161,7 @@ impl Early {
         Next::On(Invite::Early(self))
     }
 
-    pub fn retry(self, desk: &mut Desk<'_>, record: &mut Record) -> Next<Invite> {
+    pub fn retry(self: Box<Self>, desk: &mut Desk<'_>, record: &mut Record) -> Next<Invite> {
         self.join_goes_on(desk, record, |join, desk, record| join.retry(desk, record, false))
     }
 
@@ -165,7 +183,7 @@ impl Early {
     }
 
     fn join_goes_on(
-        mut self,
+        mut self: Box<Self>,
         desk: &mut Desk<'_>,
         record: &mut Record,
         step: impl FnOnce(Join, &mut Desk<'_>, &mut Record) -> Joined,
@@ -176,7 +194,13 @@ impl Early {
         self.joined(desk, record, joined, digest)
     }
 
-    fn joined(mut self, desk: &mut Desk<'_>, record: &mut Record, joined: Joined, digest: u64) -> Next<Invite> {
+    fn joined(
+        mut self: Box<Self>,
+        desk: &mut Desk<'_>,
+        record: &mut Record,
+        joined: Joined,
+        digest: u64,
+    ) -> Next<Invite> {
         match joined {
             Joined::Pending(join) => {
                 self.join = Some(join);
@@ -198,7 +222,7 @@ impl Early {
 
     /// Tells the calling phone what the called one answered, if it does not know; once it knows and the called phone has
     /// answered for good, both talk.
-    fn tell(self, desk: &mut Desk<'_>, record: &mut Record) -> Next<Invite> {
+    fn tell(self: Box<Self>, desk: &mut Desk<'_>, record: &mut Record) -> Next<Invite> {
         let (leg, up) = match &self.called {
             Called::Rings(ringing) => (ringing.leg, false),
             Called::Answered(leg) => (*leg, true),
@@ -215,7 +239,7 @@ impl Early {
         match known {
             _ if self.join.is_some() => Next::On(Invite::Early(self)),
             Some(_) if !up => Next::On(Invite::Early(self)),
-            Some(false) => Next::On(Invite::Up(Up::start(desk, self.calling, leg))),
+            Some(false) => Next::On(Invite::Up(Box::new(Up::start(desk, self.calling, leg)))),
             Some(true) => Up::apart(desk, record, self.calling, leg).map(Invite::Up),
             None => {
                 let digest = sdp::digest(answer);

@@ -26,9 +26,9 @@ pub(crate) enum Invite {
     /// The calling phone's answer to that offer.
     Joining(Join),
     /// As [`Self::ExpectCalled`] and [`Self::Joining`], when the calling phone made the first offer.
-    Early(Early),
-    /// Both talk: whatever either wants next.
-    Up(Up),
+    Early(Box<Early>),
+    /// Both talk: whatever either wants next. Boxed like the one before, because they are large and handed on often.
+    Up(Box<Up>),
 }
 
 /// Why there is no transfer.
@@ -233,7 +233,7 @@ fn joined(joined: Joined, calling: u32, called: u32, desk: &mut Desk<'_>) -> Nex
     match joined {
         Joined::Pending(join) => Next::On(Invite::Joining(join)),
         Joined::Failed { status, .. } => Next::end(Outcome::new(status, EndedBy::Calling)),
-        Joined::Done { .. } => Next::On(Invite::Up(Up::start(desk, calling, called))),
+        Joined::Done { .. } => Next::On(Invite::Up(Box::new(Up::start(desk, calling, called)))),
     }
 }
 
@@ -247,5 +247,5 @@ pub(crate) fn hung_up(desk: &mut Desk<'_>, record: &mut Record, bye: &IncomingRe
             ended_by = EndedBy::Called;
         }
     }
-    Next::End(Ending::by_bye(Outcome::new(Status::new(487), ended_by), bye))
+    Next::ended(Ending::by_bye(Outcome::new(Status::new(487), ended_by), bye))
 }

@@ -8,7 +8,8 @@ use crate::referral::Referral;
 /// The next phase, or how the call ended.
 pub(crate) enum Next<P> {
     On(P),
-    End(Ending),
+    /// Boxed, because it happens once and phases are handed on with every event.
+    End(Box<Ending>),
 }
 
 /// The end of a call, as the phase that it ended in leaves it.
@@ -70,6 +71,10 @@ impl<P> Next<P> {
     }
 
     pub fn end(outcome: Outcome) -> Self {
-        Self::End(Ending::new(outcome))
+        Self::ended(Ending::new(outcome))
+    }
+
+    pub fn ended(ending: Ending) -> Self {
+        Self::End(Box::new(ending))
     }
 }

@@ -152,7 +152,7 @@ impl Refer {
             Progress::Settled { status, terminated } => {
                 let ended_by = if status.is_success() { EndedBy::HandedOver } else { EndedBy::Called };
                 let answered = matches!(self, Self::ExpectNotify { .. });
-                Next::End(Ending::new(Outcome::new(status, ended_by)).last_word(answered && terminated))
+                Next::ended(Ending::new(Outcome::new(status, ended_by)).last_word(answered && terminated))
             }
         }
     }

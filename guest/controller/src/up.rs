@@ -67,8 +67,8 @@ impl Up {
     }
 
     /// Begins with two legs that have different ideas of their session.
-    pub fn apart(desk: &mut Desk<'_>, record: &mut Record, calling: u32, called: u32) -> Next<Self> {
-        let up = Self::start(desk, calling, called);
+    pub fn apart(desk: &mut Desk<'_>, record: &mut Record, calling: u32, called: u32) -> Next<Box<Self>> {
+        let up = Box::new(Self::start(desk, calling, called));
         let moved = Moving::restore(desk, record, calling, called);
         up.after_transfer(desk, record, moved)
     }
@@ -103,7 +103,12 @@ impl Up {
         Ok(())
     }
 
-    pub fn request(mut self, desk: &mut Desk<'_>, record: &mut Record, request: &IncomingRequest) -> Next<Self> {
+    pub fn request(
+        mut self: Box<Self>,
+        desk: &mut Desk<'_>,
+        record: &mut Record,
+        request: &IncomingRequest,
+    ) -> Next<Box<Self>> {
         let leg = request.leg.value;
         let Some(other) = self.pair.other(leg) else { return self.request_of_third(desk, record, request) };
         match request.method.as_str() {
@@ -125,7 +130,12 @@ impl Up {
         Next::On(self)
     }
 
-    pub fn response(mut self, desk: &mut Desk<'_>, record: &mut Record, response: &IncomingResponse) -> Next<Self> {
+    pub fn response(
+        mut self: Box<Self>,
+        desk: &mut Desk<'_>,
+        record: &mut Record,
+        response: &IncomingResponse,
+    ) -> Next<Box<Self>> {
         let forwarded = self.forwards.response(desk, record, response);
         self.after_replacement(desk, record, || Status::with_reason(response.status, &response.reason));
         if let Some(forwarded) = forwarded {
@@ -147,7 +157,12 @@ impl Up {
         Next::On(self)
     }
 
-    pub fn failure(mut self, desk: &mut Desk<'_>, record: &mut Record, failure: &RequestFailure) -> Next<Self> {
+    pub fn failure(
+        mut self: Box<Self>,
+        desk: &mut Desk<'_>,
+        record: &mut Record,
+        failure: &RequestFailure,
+    ) -> Next<Box<Self>> {
         let forwarded = self.forwards.failure(desk, failure);
         self.after_replacement(desk, record, || Status::of_failure(failure.reason));
         if let Some(forwarded) = forwarded {
@@ -233,7 +248,7 @@ impl Up {
         }
     }
 
-    pub fn timer(mut self, desk: &mut Desk<'_>, record: &mut Record, timer: Timer) -> Next<Self> {
+    pub fn timer(mut self: Box<Self>, desk: &mut Desk<'_>, record: &mut Record, timer: Timer) -> Next<Box<Self>> {
         let blocked = self.forwards.invite().is_some();
         let moved = match (timer, self.transfer.take()) {
             (Timer::Phase, transfer) => {
@@ -300,7 +315,12 @@ impl Up {
         Ok(())
     }
 
-    fn hung_up(mut self, desk: &mut Desk<'_>, record: &mut Record, bye: &IncomingRequest) -> Next<Self> {
+    fn hung_up(
+        mut self: Box<Self>,
+        desk: &mut Desk<'_>,
+        record: &mut Record,
+        bye: &IncomingRequest,
+    ) -> Next<Box<Self>> {
         desk.answer(bye.transaction.value, 200);
         if let Some(leg) = record.leg_mut(bye.leg.value) {
             leg.over(Status::new(200));
@@ -312,11 +332,16 @@ impl Up {
         }
         let outcome = Outcome::new(Status::new(200), self.pair.who(bye.leg.value));
         let is_idle = self.forwards.is_empty() && !self.is_moving();
-        Next::End(Ending::by_bye(outcome, bye).owing(self.owed()).last_word(is_idle))
+        Next::ended(Ending::by_bye(outcome, bye).owing(self.owed()).last_word(is_idle))
     }
 
     /// A request of the transfer's target, or of a leg that was left behind.
-    fn request_of_third(mut self, desk: &mut Desk<'_>, record: &mut Record, request: &IncomingRequest) -> Next<Self> {
+    fn request_of_third(
+        mut self: Box<Self>,
+        desk: &mut Desk<'_>,
+        record: &mut Record,
+        request: &IncomingRequest,
+    ) -> Next<Box<Self>> {
         let target = self.transfer.as_ref().and_then(Moving::target);
         if target != Some(request.leg.value) {
             stray(desk, record, request);
@@ -340,7 +365,7 @@ impl Up {
         }
     }
 
-    fn after_transfer(mut self, desk: &mut Desk<'_>, record: &mut Record, moved: Moved) -> Next<Self> {
+    fn after_transfer(mut self: Box<Self>, desk: &mut Desk<'_>, record: &mut Record, moved: Moved) -> Next<Box<Self>> {
         match moved {
             Moved::On(moving) => {
                 self.transfer = Some(*moving);
@@ -359,7 +384,12 @@ impl Up {
         Next::On(self)
     }
 
-    fn after_forward(self, desk: &mut Desk<'_>, record: &mut Record, forwarded: Forwarded) -> Next<Self> {
+    fn after_forward(
+        self: Box<Self>,
+        desk: &mut Desk<'_>,
+        record: &mut Record,
+        forwarded: Forwarded,
+    ) -> Next<Box<Self>> {
         match (forwarded, &self.transfer) {
             (Forwarded::Lost { leg, status }, _) => self.lost(leg, status),
             // It gets the session of the phone that it talks to back; a transfer brings it another one anyway.
@@ -379,9 +409,9 @@ impl Up {
     }
 
     /// A phone is not there any more.
-    fn lost(&self, leg: u32, status: Status) -> Next<Self> {
+    fn lost(&self, leg: u32, status: Status) -> Next<Box<Self>> {
         let ending = Ending::new(Outcome::new(status, self.pair.who(leg)));
-        Next::End(ending.owing(self.owed()))
+        Next::ended(ending.owing(self.owed()))
     }
 
     /// Asks both phones whether they are there; any answer but 408 and 481 will do.

@@ -60,6 +60,10 @@ impl Controller for CallController {
         route::Asked::read(domain, request, users).map(|asked| asked.key())
     }
 
+    fn check(state: &State) -> Result<(), Fault> {
+        state.0.record.parties.get().map(drop)
+    }
+
     fn step(
         context: &Context,
         state: Option<State>,

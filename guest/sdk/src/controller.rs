@@ -33,6 +33,14 @@ pub trait Controller {
         host: &mut impl Host,
     ) -> Result<Option<Self::State>, Fault>;
 
+    /// Looks into what a state holds encoded ([`Kept`](crate::Kept)), for `migrate`; nothing, unless a controller has such.
+    ///
+    /// # Errors
+    /// [`Fault::BadState`] when it cannot be read.
+    fn check(_state: &Self::State) -> Result<(), Fault> {
+        Ok(())
+    }
+
     /// Re-encodes a state that another version wrote. Unless a controller knows older schemas, it takes its own only,
     /// after reading it to be sure.
     ///
@@ -42,7 +50,7 @@ pub trait Controller {
         if from_schema != Self::SCHEMA {
             return Err(Fault::Unsupported(format!("state schema {from_schema}, this is {}", Self::SCHEMA)));
         }
-        codec::decode::<Self::State>(Self::SCHEMA, &state)?;
+        Self::check(&codec::decode(Self::SCHEMA, &state)?)?;
         Ok(state)
     }
 }

@@ -17,7 +17,7 @@ impl Digits {
         Digits::of(number.into(), 10, 1)
     }
 
-    /// In hexadecimal, lower case, with zeros in front up to `width` digits, [`DIGITS_MAX`] at most.
+    /// In hexadecimal, lower case, with zeros in front up to `width` digits, 20 at most.
     pub fn hexadecimal(number: impl Into<u64>, width: usize) -> Digits {
         Digits::of(number.into(), 16, width)
     }

@@ -455,6 +455,9 @@ impl Shard {
     /// Keeps the schedule in step with what an actor waits for, and forgets the actor when nothing is left of it.
     fn reschedule(&mut self, now: Time, call: CallRef) {
         let Some(actor) = self.actors.get_mut(&call) else { return };
+        if actor.has_work() {
+            return; // what it waits for is about to change: `proceed` asks again once the event is over
+        }
         // An actor that is to be looked at earlier stays so, and is put where it belongs then: most timers are set anew
         // before they go off.
         if let Some(due) = actor.next_due().filter(|due| actor.wake.is_none_or(|wake| *due < wake)) {

@@ -228,6 +228,11 @@ impl Actor {
         self.phase == Phase::Live
     }
 
+    /// Whether an event of it is under way, or waits for nothing but its turn.
+    pub fn has_work(&self) -> bool {
+        self.running || (!self.queue.is_empty() && self.retry_at.is_none())
+    }
+
     /// Whether every leg is over and nothing is owed to anyone.
     pub fn is_settled(&self) -> bool {
         !self.running

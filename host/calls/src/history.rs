@@ -7,6 +7,9 @@ use plugboard_sip::time::Time;
 /// Messages remembered of one call; the first ones are kept, what comes later is counted.
 pub const MESSAGES_MAX: usize = 128;
 
+/// Room is made for so many at first.
+const MESSAGES_AS_A_RULE: usize = 8;
+
 /// The messages of one call.
 #[derive(Clone, Debug, Default)]
 pub struct History {
@@ -38,6 +41,9 @@ pub enum What {
 
 impl History {
     pub(crate) fn note(&mut self, at: Time, leg: LegId, outgoing: bool, what: What) {
+        if self.messages.is_empty() {
+            self.messages.reserve_exact(MESSAGES_AS_A_RULE);
+        }
         if self.messages.len() < MESSAGES_MAX {
             self.messages.push(Passed { at, leg, outgoing, what });
         } else {

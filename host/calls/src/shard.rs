@@ -31,6 +31,7 @@ mod refers;
 mod refresh;
 mod release;
 mod replaces;
+mod schedule;
 mod send;
 mod session;
 #[cfg(test)]
@@ -68,8 +69,9 @@ use plugboard_sip::transaction::{
     Config, FailureReason as LayerFailure, Layer, Output as LayerOutput, SentBy, ServerId, TableLimits, TimerValues,
 };
 use plugboard_sip::transport::Destination;
+use schedule::Schedule;
 use send::Waiting;
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -200,7 +202,7 @@ pub struct Shard {
     lookups: HashMap<LookupId, Waiting, RandomState>,
     ready: VecDeque<CallRef>,
     /// When which actor wants to be looked at.
-    schedule: BTreeSet<(Time, CallRef)>,
+    schedule: Schedule,
     chance: Chance,
     /// What stands behind the `@` of Call-IDs.
     call_id_host: Arc<str>,
@@ -242,7 +244,7 @@ impl Shard {
             servers: HashMap::default(),
             lookups: HashMap::default(),
             ready: VecDeque::new(),
-            schedule: BTreeSet::new(),
+            schedule: Schedule::default(),
             chance,
             next_call: 0,
             next_lookup: 0,
@@ -297,11 +299,7 @@ impl Shard {
     pub fn poll(&mut self, now: Time, out: &mut Vec<Output>) {
         self.layer.poll(now, &mut self.layer_outputs);
         self.pump(now, out);
-        while let Some((due, call)) = self.schedule.first().copied() {
-            if due > now {
-                break;
-            }
-            self.schedule.pop_first();
+        while let Some(call) = self.schedule.pop(now) {
             if let Some(actor) = self.actors.get_mut(&call) {
                 actor.wake = None;
                 self.actor_due(now, call, out);
@@ -312,8 +310,7 @@ impl Shard {
 
     /// When [`Shard::poll`] is wanted next. May be earlier than what is due, never later.
     pub fn next_deadline(&mut self) -> Option<Time> {
-        let actors = self.schedule.first().map(|(due, _)| *due);
-        self.layer.next_deadline().into_iter().chain(actors).min()
+        self.layer.next_deadline().into_iter().chain(self.schedule.earliest()).min()
     }
 
     /// A call that has an event waiting and none running; each is named once.
@@ -462,9 +459,9 @@ impl Shard {
         // before they go off.
         if let Some(due) = actor.next_due().filter(|due| actor.wake.is_none_or(|wake| *due < wake)) {
             if let Some(before) = actor.wake.replace(due) {
-                self.schedule.remove(&(before, call));
+                self.schedule.remove(before, call);
             }
-            self.schedule.insert((due, call));
+            self.schedule.insert(due, call);
         }
         if actor.phase == Phase::Closing && actor.is_settled() {
             self.forget(now, call);
@@ -474,7 +471,7 @@ impl Shard {
     fn forget(&mut self, now: Time, call: CallRef) {
         let Some(actor) = self.actors.remove(&call) else { return };
         if let Some(wake) = actor.wake {
-            self.schedule.remove(&(wake, call));
+            self.schedule.remove(wake, call);
         }
         for leg in &actor.legs {
             self.dialogs.remove(&leg.local_tag);

@@ -170,6 +170,7 @@ pub(crate) fn push_address(out: &mut String, address: IpAddr) {
 }
 
 fn push_dotted(out: &mut String, address: Ipv4Addr) {
+    out.reserve("255.255.255.255".len());
     let mut digit = |digit: u8| out.push(char::from(digit));
     for (at, octet) in address.octets().into_iter().enumerate() {
         if at > 0 {

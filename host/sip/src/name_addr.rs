@@ -52,6 +52,15 @@ impl NameAddr {
         params::get(Parts::of(text).ok()?.params, "tag")
     }
 
+    /// The URI of an address as it stands there, when it is a SIP URI and the address can be parsed.
+    pub fn sip_uri_in(text: &Text) -> Option<Text> {
+        let Parts { uri, params, .. } = Parts::of(text).ok()?;
+        let uri = uri.trim_ascii();
+        let parsed = uri::Parts::of(uri).ok()?;
+        let is_sip = matches!(parsed, uri::Parts::Sip(_)) && parsed.is_well_formed() && params::are_well_formed(params);
+        is_sip.then(|| text.slice_of(uri))
+    }
+
     /// Whether a text would be parsed.
     pub(crate) fn is_well_formed(text: &str) -> bool {
         let Ok(Parts { uri, params, .. }) = Parts::of(text) else { return false };
@@ -168,6 +177,16 @@ mod tests {
             ("<http://www.example.com>;tag=1", "<http://www.example.com>;tag=1"),
         ] {
             assert_eq!(printed(text).as_deref(), Ok(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_uri_as_it_stands() {
+        let uri = |text: &str| NameAddr::sip_uri_in(&text.into()).map(|uri| uri.to_string());
+        assert_eq!(uri("\"A\" < SIP:a@H:05060;lr?x=y >;q=1").as_deref(), Some("SIP:a@H:05060;lr?x=y"));
+        assert_eq!(uri("sip:a@h;q=1").as_deref(), Some("sip:a@h"));
+        for bad in ["<tel:+1>", "<sip:a@h", "<sip:a@h;>", "<sip:a@h>;", "<sip:@h>", "*", ""] {
+            assert_eq!(uri(bad), None, "{bad}");
         }
     }
 

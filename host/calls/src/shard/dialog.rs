@@ -2,7 +2,7 @@
 
 use plugboard_sip::message::{HeaderName, Headers, Method, Request, Response, Value};
 use plugboard_sip::name_addr::NameAddr;
-use plugboard_sip::text::{Text, printed};
+use plugboard_sip::text::Text;
 use plugboard_sip::uri::{SipUri, Uri};
 
 /// Routes that a dialog may have, in number; a longer route set is the mark of an attack or a loop.
@@ -136,11 +136,8 @@ pub(crate) fn refreshes_target(method: &Method) -> bool {
 
 /// The URI of the first Contact, when it is a SIP URI.
 fn contact(headers: &Headers) -> Option<Text> {
-    let contact = NameAddr::parse(&headers.list(&HeaderName::Contact).next()?.to_text()?).ok()?;
-    match contact.uri {
-        Uri::Sip(uri) => Some(printed(uri)),
-        Uri::Other(_) => None,
-    }
+    let contact = headers.list(&HeaderName::Contact).next()?.to_text()?;
+    NameAddr::sip_uri_in(&contact).map(|uri| uri.apart())
 }
 
 fn route_uri(route: &Value) -> Option<SipUri> {

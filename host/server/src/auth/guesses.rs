@@ -57,8 +57,11 @@ impl Guesses {
 
     /// How long this source has to wait before it may try to be this user, in milliseconds; 0: not at all.
     pub fn wait_ms(&self, now: Time, source: IpAddr, realm: &str, user: &str) -> u64 {
-        let keys = self.keys(source, realm, user);
         let [pairs, sources] = &*self.lock();
+        if pairs.entries.is_empty() && sources.entries.is_empty() {
+            return 0; // nobody guesses, as a rule
+        }
+        let keys = self.keys(source, realm, user);
         pairs.wait_ms(now, keys.pair).max(sources.wait_ms(now, keys.source))
     }
 
@@ -72,9 +75,10 @@ impl Guesses {
 
     /// The right PIN: the pair starts anew. The source does not: a guesser may have an account too.
     pub fn right(&self, source: IpAddr, realm: &str, user: &str) {
-        let keys = self.keys(source, realm, user);
         let [pairs, _] = &mut *self.lock();
-        pairs.remove(keys.pair);
+        if !pairs.entries.is_empty() {
+            pairs.remove(self.keys(source, realm, user).pair);
+        }
     }
 
     fn keys(&self, source: IpAddr, realm: &str, user: &str) -> Keys {

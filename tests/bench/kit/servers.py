@@ -19,6 +19,8 @@ class Server:
 
     def __init__(self, folder):
         self.folder = folder
+        if Server.is_open(self):
+            raise SystemExit(f"bench: another program listens on {HOST}:{HTTP_PORT}; end that first")
         self.log = open(os.path.join(folder, "server.log"), "w")
         self.process = subprocess.Popen(self.command(), stdout=self.log, stderr=self.log, stdin=subprocess.DEVNULL,
                                         env=os.environ | {"RUST_LOG": "info"})

@@ -54,18 +54,21 @@ impl NameAddr {
 
     /// The URI of an address as it stands there, when it is a SIP URI and the address can be parsed.
     pub fn sip_uri_in(text: &Text) -> Option<Text> {
-        let Parts { uri, params, .. } = Parts::of(text).ok()?;
-        let uri = uri.trim_ascii();
-        let parsed = uri::Parts::of(uri).ok()?;
-        let is_sip = matches!(parsed, uri::Parts::Sip(_)) && parsed.is_well_formed() && params::are_well_formed(params);
-        is_sip.then(|| text.slice_of(uri))
+        let (uri, parts) = Self::well_formed(text)?;
+        matches!(parts, uri::Parts::Sip(_)).then(|| text.slice_of(uri))
     }
 
     /// Whether a text would be parsed.
     pub(crate) fn is_well_formed(text: &str) -> bool {
-        let Ok(Parts { uri, params, .. }) = Parts::of(text) else { return false };
-        let uri = uri::Parts::of(uri.trim_ascii());
-        uri.is_ok_and(|uri| uri.is_well_formed()) && params::are_well_formed(params)
+        Self::well_formed(text).is_some()
+    }
+
+    /// The URI of a text that would be parsed.
+    fn well_formed(text: &str) -> Option<(&str, uri::Parts<'_>)> {
+        let Parts { uri, params, .. } = Parts::of(text).ok()?;
+        let uri = uri.trim_ascii();
+        let parts = uri::Parts::of(uri).ok()?;
+        (parts.is_well_formed() && params::are_well_formed(params)).then_some((uri, parts))
     }
 
     /// The `tag` parameter.

@@ -26,14 +26,16 @@ impl Schedule {
 
     /// Takes the first call whose time has come.
     pub fn pop(&mut self, now: Time) -> Option<CallRef> {
-        let first = self.entries.first().copied();
-        let due = first.filter(|(at, _)| *at <= now);
-        if due.is_some() {
-            self.entries.pop_first();
-        } else {
-            self.earliest = first.map(|(at, _)| at);
+        match self.entries.first().copied() {
+            Some((at, call)) if at <= now => {
+                self.entries.pop_first();
+                Some(call)
+            }
+            first => {
+                self.earliest = first.map(|(at, _)| at);
+                None
+            }
         }
-        due.map(|(_, call)| call)
     }
 
     /// The time of the first call, or an earlier one, at which [`Schedule::pop`] finds out.

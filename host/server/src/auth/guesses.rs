@@ -57,11 +57,8 @@ impl Guesses {
 
     /// How long this source has to wait before it may try to be this user, in milliseconds; 0: not at all.
     pub fn wait_ms(&self, now: Time, source: IpAddr, realm: &str, user: &str) -> u64 {
+        let Some(keys) = self.keys_if_any(source, realm, user) else { return 0 };
         let [pairs, sources] = &*self.lock();
-        if pairs.entries.is_empty() && sources.entries.is_empty() {
-            return 0; // nobody guesses, as a rule
-        }
-        let keys = self.keys(source, realm, user);
         pairs.wait_ms(now, keys.pair).max(sources.wait_ms(now, keys.source))
     }
 
@@ -75,10 +72,15 @@ impl Guesses {
 
     /// The right PIN: the pair starts anew. The source does not: a guesser may have an account too.
     pub fn right(&self, source: IpAddr, realm: &str, user: &str) {
+        let Some(keys) = self.keys_if_any(source, realm, user) else { return };
         let [pairs, _] = &mut *self.lock();
-        if !pairs.entries.is_empty() {
-            pairs.remove(self.keys(source, realm, user).pair);
-        }
+        pairs.remove(keys.pair);
+    }
+
+    /// The keys to look for; none while nothing is remembered, which is the rule.
+    fn keys_if_any(&self, source: IpAddr, realm: &str, user: &str) -> Option<Keys> {
+        let nothing = self.lock().iter().all(|table| table.entries.is_empty());
+        (!nothing).then(|| self.keys(source, realm, user))
     }
 
     fn keys(&self, source: IpAddr, realm: &str, user: &str) -> Keys {

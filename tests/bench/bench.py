@@ -36,12 +36,12 @@ def arguments():
     parser.add_argument("--held", default="10000", help="calls held, one or several numbers; 0: none")
     parser.add_argument("--no-stages", action="store_true", help="no share of the time by stage (it needs perf)")
     parser.add_argument("--no-versions", action="store_true", help="no times of deployments and starts")
-    parser.add_argument("--highest", action="store_true", help="searches the highest rate without a failed call")
-    parser.add_argument("--long", action="store_true", help="curves over rate and calls held, and the highest rate")
+    parser.add_argument("--no-highest", action="store_true", help="no search for the highest rate without a failed call")
+    parser.add_argument("--long", action="store_true", help="curves over rate and calls held")
     parser.add_argument("--out", default=os.path.join(ROOT, "target/bench"), help="where results and logs go")
     options = parser.parse_args()
     if options.long:
-        options.rates, options.held, options.highest = "100,300,1000,2000", "5000,10000,20000,50000", True
+        options.rates, options.held = "100,300,1000,2000", "5000,10000,20000,50000"
     options.modes = options.modes.split(",")
     if unknown := set(options.modes) - set(MODES):
         parser.error(f"--modes: {', '.join(unknown)}?")
@@ -113,7 +113,7 @@ def measure(options, plugboard, peer, peer_modes, out, results):
     if not options.no_versions:
         say("  deployments and starts")
         results.append(versions.measured(plugboard, options.controller or CONTROLLER, out))
-    if options.highest:
+    if not options.no_highest:
         for start, mode in plan:
             results.append(runs.highest_rate(start, mode, out, say=say))
 

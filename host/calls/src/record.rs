@@ -16,7 +16,7 @@ pub struct Record<'a> {
     /// Whose call it is.
     pub tenant: Arc<Tenant>,
     /// The bounds of its calls at the time.
-    pub limits: Limits,
+    pub limits: Arc<Limits>,
     /// What the guest was told at the time.
     pub settings: Arc<GuestSettings>,
     /// The version of call logic that handled it.

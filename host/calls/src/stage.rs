@@ -16,7 +16,8 @@ use crate::contract::*;
 use crate::effect::Effect;
 use crate::guest_settings::GuestSettings;
 use crate::limits::*;
-use crate::logic::{Breakdown, Directory, UserRecord, one_line};
+use crate::logic::{Breakdown, Directory, Logic, UserRecord, one_line};
+use crate::tenant::Tenant;
 use plugboard_sip::digits::Digits;
 use plugboard_sip::time::Time;
 use smallvec::SmallVec;
@@ -28,7 +29,7 @@ pub struct Setting {
     /// The call's ids that can be referred to.
     pub view: View,
     /// The bounds.
-    pub limits: Limits,
+    pub limits: Arc<Limits>,
     /// The event's time.
     pub now: Time,
     /// The event's chance.
@@ -47,11 +48,30 @@ pub struct Setting {
     pub settings: Arc<GuestSettings>,
 }
 
+impl Setting {
+    /// What a guest may see when it is asked which call a request is about: users and settings, and no call.
+    pub fn of_route(tenant: &Tenant, logic: &dyn Logic, now: Time, principal: Principal) -> Self {
+        let settings = tenant.settings();
+        Self {
+            view: View::default(),
+            limits: settings.limits.clone(),
+            now,
+            seed: 0,
+            principal,
+            agent: None,
+            call_id_host: "".into(),
+            directory: settings.directory.clone(),
+            cache: tenant.cache.clone(),
+            settings: logic.settings(),
+        }
+    }
+}
+
 /// A list that has two elements at most as a rule, and takes no allocation then: each event begins with several.
 pub type Few<T> = SmallVec<[T; 2]>;
 
 /// The ids of a call that an effect may name at the moment, and the next free ones.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default))]
 pub struct View {
     /// The legs that are not over.
@@ -88,6 +108,22 @@ pub struct View {
     pub next_transaction: u32,
 }
 
+impl Clone for View {
+    /// Lists are copied as they lie in memory, not element by element: each event begins with a copy.
+    fn clone(&self) -> Self {
+        Self {
+            legs: Few::from_slice(&self.legs),
+            owed: Few::from_slice(&self.owed),
+            unacknowledged: Few::from_slice(&self.unacknowledged),
+            cancellable: Few::from_slice(&self.cancellable),
+            challenged: Few::from_slice(&self.challenged),
+            exchanges: Few::from_slice(&self.exchanges),
+            inviting: Few::from_slice(&self.inviting),
+            ..*self
+        }
+    }
+}
+
 impl View {
     /// Whether there was a leg of this id, over or not.
     fn has_had(&self, leg: LegId) -> bool {
@@ -120,8 +156,11 @@ pub type LogLine = (LogLevel, String);
 
 /// The staging area of one event.
 pub struct Stage {
-    /// Boxed: a stage goes from hand to hand.
-    setting: Box<Setting>,
+    setting: Arc<Setting>,
+    /// What of the setting's view is left. Boxed: a stage goes from hand to hand.
+    view: Box<View>,
+    /// The user that the call is bound to by now.
+    agent: Option<Arc<str>>,
     effects: Vec<Effect>,
     bytes: usize,
     log: Vec<LogLine>,
@@ -169,9 +208,12 @@ impl Committed {
 
 impl Stage {
     /// An empty stage.
-    pub fn new(setting: Setting) -> Self {
+    pub fn new(setting: impl Into<Arc<Setting>>) -> Self {
+        let setting = setting.into();
         Self {
-            setting: Box::new(setting),
+            view: Box::new(setting.view.clone()),
+            agent: setting.agent.clone(),
+            setting,
             effects: Vec::new(),
             bytes: 0,
             log: Vec::new(),
@@ -189,12 +231,12 @@ impl Stage {
             check::address("to", to)?;
         }
         check::headers(&invite.headers)?;
-        if self.setting.view.legs.len() >= self.setting.limits.legs_per_call {
+        if self.view.legs.len() >= self.setting.limits.legs_per_call {
             return Err(self.meet(Limit::LegsPerCall));
         }
         self.room(&invite.headers, &invite.body)?;
         let transaction = self.next_transaction()?;
-        let view = &mut self.setting.view;
+        let view = &mut self.view;
         let leg = LegId(view.next_leg);
         view.next_leg += 1;
         view.legs.push(LegView { id: leg, dialog: false, released: false });
@@ -215,15 +257,15 @@ impl Stage {
         check::headers(&headers)?;
         let found = self.leg(leg)?;
         // RFC 3261 §14.1: one INVITE at a time.
-        let meets = method == "INVITE" && self.setting.view.inviting.iter().any(|(on, _)| *on == leg);
+        let meets = method == "INVITE" && self.view.inviting.iter().any(|(on, _)| *on == leg);
         if !found.dialog || found.released || meets {
             return Err(StageError::WrongState);
         }
         self.room(&headers, &body)?;
         let transaction = self.next_transaction()?;
         if method == "INVITE" {
-            self.setting.view.cancellable.push(transaction);
-            self.setting.view.inviting.push((leg, transaction));
+            self.view.cancellable.push(transaction);
+            self.view.inviting.push((leg, transaction));
         }
         self.effects.push(Effect::Request { leg, transaction, method, headers, body });
         Ok(transaction)
@@ -233,23 +275,23 @@ impl Stage {
     pub fn ack(&mut self, invite: TransactionId, headers: Vec<Header>, body: Vec<u8>) -> Result<(), StageError> {
         check::headers(&headers)?;
         self.room(&headers, &body)?;
-        take(&mut self.setting.view.unacknowledged, invite)?;
-        self.setting.view.inviting.retain(|(_, id)| *id != invite);
+        take(&mut self.view.unacknowledged, invite)?;
+        self.view.inviting.retain(|(_, id)| *id != invite);
         self.effects.push(Effect::Ack { invite, headers, body });
         Ok(())
     }
 
     /// `sip.answer-challenge`
     pub fn answer_challenge(&mut self, challenged: TransactionId) -> Result<TransactionId, StageError> {
-        let challenges = &mut self.setting.view.challenged;
+        let challenges = &mut self.view.challenged;
         let at = challenges.iter().position(|(id, _)| *id == challenged).ok_or(StageError::Denied)?;
-        let leg = self.leg(self.setting.view.challenged[at].1)?;
+        let leg = self.leg(self.view.challenged[at].1)?;
         if leg.released {
             return Err(StageError::WrongState);
         }
         self.room(&[], &[])?;
         let transaction = self.next_transaction()?;
-        self.setting.view.challenged.swap_remove(at);
+        self.view.challenged.swap_remove(at);
         self.effects.push(Effect::AnswerChallenge { challenged, transaction });
         Ok(transaction)
     }
@@ -257,7 +299,7 @@ impl Stage {
     /// `sip.cancel`
     pub fn cancel(&mut self, invite: TransactionId) -> Result<(), StageError> {
         self.room(&[], &[])?;
-        take(&mut self.setting.view.cancellable, invite)?;
+        take(&mut self.view.cancellable, invite)?;
         self.effects.push(Effect::Cancel { invite });
         Ok(())
     }
@@ -278,9 +320,9 @@ impl Stage {
         check::headers(&headers)?;
         self.room(&headers, &body)?;
         if status >= 200 {
-            take(&mut self.setting.view.owed, transaction)?;
-            self.setting.view.inviting.retain(|(_, id)| *id != transaction);
-        } else if !self.setting.view.owed.contains(&transaction) {
+            take(&mut self.view.owed, transaction)?;
+            self.view.inviting.retain(|(_, id)| *id != transaction);
+        } else if !self.view.owed.contains(&transaction) {
             return Err(StageError::Unknown);
         }
         self.effects.push(Effect::Respond { transaction, status, reason, headers, body });
@@ -291,7 +333,7 @@ impl Stage {
     pub fn release(&mut self, leg: LegId, headers: Vec<Header>) -> Result<(), StageError> {
         check::headers(&headers)?;
         self.room(&headers, &[])?;
-        let view = &mut self.setting.view;
+        let view = &mut self.view;
         let was_there = view.has_had(leg);
         match view.legs.iter_mut().find(|l| l.id == leg) {
             Some(found) if !found.released => {
@@ -313,12 +355,12 @@ impl Stage {
         if after_ms > TIMER_MS_MAX {
             return Err(StageError::Malformed(format!("a timer runs {TIMER_MS_MAX} ms at most")));
         }
-        if self.setting.view.timers >= self.setting.limits.timers_per_call {
+        if self.view.timers >= self.setting.limits.timers_per_call {
             return Err(self.meet(Limit::TimersPerCall));
         }
         self.room(&[], &[])?;
         // Counts a replaced timer twice within its event; the next event counts anew.
-        self.setting.view.timers += 1;
+        self.view.timers += 1;
         self.effects.push(Effect::SetTimer { name, after_ms });
         Ok(())
     }
@@ -337,12 +379,12 @@ impl Stage {
         let permitted = match &self.setting.principal {
             Principal::Trusted => true,
             Principal::User(name) => *name == user.name,
-            Principal::Network => self.setting.agent.as_deref() == Some(&user.name),
+            Principal::Network => self.agent.as_deref() == Some(&user.name),
         };
         if !permitted || self.effects.len() >= self.setting.limits.effects_per_event {
             return Err(Denial::NotPermitted);
         }
-        self.setting.agent = Some(user.name.as_str().into());
+        self.agent = Some(user.name.as_str().into());
         self.effects.push(Effect::ActAs { user: user.name.clone() });
         Ok(user.identity.clone())
     }
@@ -393,7 +435,7 @@ impl Stage {
     pub fn http_respond(&mut self, exchange: ExchangeId, response: HttpResponse) -> Result<(), StageError> {
         check::http_response(&response)?;
         self.room(&[], &response.body)?;
-        take(&mut self.setting.view.exchanges, exchange)?;
+        take(&mut self.view.exchanges, exchange)?;
         self.effects.push(Effect::HttpRespond { exchange, response });
         Ok(())
     }
@@ -432,7 +474,7 @@ impl Stage {
         if state.as_ref().is_some_and(|s| s.len() > self.setting.limits.state_bytes) {
             return Err(Breakdown::Limit(Limit::StateBytes.name()));
         }
-        let View { next_leg, next_transaction, .. } = self.setting.view;
+        let View { next_leg, next_transaction, .. } = *self.view;
         Ok(Committed { effects: self.effects, state, next_leg, next_transaction })
     }
 
@@ -441,14 +483,14 @@ impl Stage {
     }
 
     fn leg(&self, leg: LegId) -> Result<LegView, StageError> {
-        self.setting.view.legs.iter().find(|l| l.id == leg).copied().ok_or(StageError::Unknown)
+        self.view.legs.iter().find(|l| l.id == leg).copied().ok_or(StageError::Unknown)
     }
 
     fn next_transaction(&mut self) -> Result<TransactionId, StageError> {
-        if self.setting.view.pending >= self.setting.limits.transactions_per_call {
+        if self.view.pending >= self.setting.limits.transactions_per_call {
             return Err(self.meet(Limit::TransactionsPerCall));
         }
-        let view = &mut self.setting.view;
+        let view = &mut self.view;
         view.pending += 1;
         view.next_transaction += 1;
         Ok(TransactionId(view.next_transaction - 1))

@@ -37,7 +37,7 @@ pub struct Tenant {
 /// ([`Logic::settings`](crate::logic::Logic::settings)).
 pub struct Settings {
     /// The bounds of its calls.
-    pub limits: Limits,
+    pub limits: Arc<Limits>,
     /// Its users.
     pub directory: Arc<dyn Directory>,
     /// Where requests outside a dialog go; none: to the host of the Request-URI.
@@ -52,7 +52,7 @@ pub const SESSION_EXPIRES_SECONDS: u32 = 1_800;
 impl Settings {
     /// These users, and everything else as it is when the configuration says nothing of it.
     pub fn new(directory: Arc<dyn Directory>) -> Self {
-        let limits = Limits::default();
+        let limits = Arc::new(Limits::default());
         Self { limits, directory, outbound_proxy: None, session_expires_seconds: SESSION_EXPIRES_SECONDS }
     }
 }

@@ -54,7 +54,7 @@ impl PartialEq for Note {
 /// What holds for the lines of a version, and is told by an opening before them.
 #[derive(Clone, PartialEq)]
 pub(crate) struct Holds {
-    pub limits: Limits,
+    pub limits: Arc<Limits>,
     pub settings: Arc<GuestSettings>,
 }
 

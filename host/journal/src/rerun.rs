@@ -78,7 +78,6 @@ impl World {
     /// Asks which call the request is about.
     pub(crate) fn route(&self, logic: &dyn Logic, recorded: &Recorded, request: &HttpRequest) -> Rerun<Routed> {
         self.attempt(recorded, |mut setting| {
-            setting.limits.effects_per_event = 0;
             (setting.view, setting.seed, setting.agent) = (View::default(), 0, None);
             logic.route(&recorded.line.domain, request, Stage::new(setting)).1
         })
@@ -118,7 +117,7 @@ fn setting(recorded: &Recorded, told: &Arc<Told>) -> Setting {
     let line = &recorded.line;
     Setting {
         view: line.view.clone(),
-        limits: (*recorded.limits).clone(),
+        limits: recorded.limits.clone(),
         now: Time::from_millis(line.unix_ms),
         seed: line.seed,
         principal: line.principal.clone(),

@@ -15,7 +15,6 @@ use crate::rerun::World;
 use plugboard_calls::contract::CallKey;
 use plugboard_calls::logic::Logic;
 use plugboard_calls::record::{Record, Settled};
-use std::sync::Arc;
 
 /// A live event that has run.
 pub struct Seen {
@@ -51,7 +50,7 @@ pub enum Compared {
 /// of another schema goes through the candidate's `migrate` first.
 pub fn compare(candidate: &dyn Logic, seen: Seen) -> Compared {
     let Seen { record, state, schema } = seen;
-    let (tenant, limits, settings) = (record.tenant.clone(), Arc::new(record.limits.clone()), record.settings.clone());
+    let (tenant, limits, settings) = (record.tenant.clone(), record.limits.clone(), record.settings.clone());
     let settled = if record.outcome.is_ok() { Settled::Committed } else { Settled::Broken };
     let recorded = Recorded { limits, settings, line: event_line(record, settled) };
     if matches!(&recorded.line.outcome, Outcome::Broken(broken) if broken.is_by_chance()) {

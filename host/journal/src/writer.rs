@@ -176,7 +176,7 @@ impl Files {
             format: FORMAT,
             domain: note.tenant.domain.to_string(),
             version: Some(note.version.to_string()),
-            limits: note.holds.limits.clone(),
+            limits: (*note.holds.limits).clone(),
             settings: (*note.holds.settings).clone(),
         };
         let line = serde_json::to_vec(&Line::Opening(opening))?;

@@ -78,7 +78,7 @@ impl Directory for Nobody {
 
 /// An event of a call, as the live version handled it.
 fn seen(live: &Timers) -> Seen {
-    let (limits, directory) = (Limits::default(), Arc::new(Nobody));
+    let (limits, directory) = (Arc::new(Limits::default()), Arc::new(Nobody));
     let settings = Settings {
         limits: limits.clone(),
         directory: directory.clone(),

@@ -32,7 +32,7 @@ use plugboard_calls::limits::Limit;
 use plugboard_calls::logic::{Logic, Routed};
 use plugboard_calls::pace::Lane;
 use plugboard_calls::shard::{self, Arrival, Shard, ShardConfig, broken, over, plain};
-use plugboard_calls::stage::{Setting, Stage, View};
+use plugboard_calls::stage::{Setting, Stage};
 use plugboard_calls::tenant::Tenant;
 use plugboard_calls::turns::Waiter;
 use plugboard_journal::Journal;
@@ -327,21 +327,7 @@ impl Switch {
         principal: &Principal,
         request: &HttpRequest,
     ) -> Result<CallKey, HttpResponse> {
-        let settings = tenant.settings();
-        let mut limits = settings.limits.clone();
-        limits.effects_per_event = 0;
-        let stage = Stage::new(Setting {
-            view: View::default(),
-            limits,
-            now: self.clock.now(),
-            seed: 0,
-            principal: principal.clone(),
-            agent: None,
-            call_id_host: "".into(),
-            directory: settings.directory.clone(),
-            cache: tenant.cache.clone(),
-            settings: logic.settings(),
-        });
+        let stage = Stage::new(Setting::of_route(tenant, logic, self.clock.now(), principal.clone()));
         let (mut stage, routed) = logic.route(&tenant.domain, request, stage);
         drive::write_log(&tenant.domain, None, stage.take_log());
         match routed {

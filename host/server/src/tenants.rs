@@ -77,7 +77,7 @@ impl Tenant {
 
 fn settings(config: &TenantConfig, users: &Arc<Users>) -> Settings {
     Settings {
-        limits: config.limits.clone(),
+        limits: Arc::new(config.limits.clone()),
         directory: users.clone(),
         outbound_proxy: config.outbound_proxy.clone(),
         session_expires_seconds: config.session_expires_seconds,

@@ -6,11 +6,10 @@ use crate::phone::{PLUGBOARD, Phone};
 use crate::trouble::{Trouble, Troubled};
 use plugboard_calls::chance::Chance;
 use plugboard_calls::contract::*;
-use plugboard_calls::limits::Limits;
 use plugboard_calls::logic::{Breakdown, Credentials, Directory, Logic, Routed, UserRecord};
 use plugboard_calls::record::{Record, Settled};
 use plugboard_calls::shard::{Arrival, Face, Faces, Output, Shard, ShardConfig};
-use plugboard_calls::stage::{Setting, Stage, View};
+use plugboard_calls::stage::{Setting, Stage};
 use plugboard_calls::tenant::{Settings, Tenant};
 use plugboard_controller::CallController;
 use plugboard_sip::admit::admit;
@@ -323,18 +322,7 @@ impl World {
             body: Vec::new(),
         };
         self.trace.push(format!("{} {} {}?{}", self.now, asking.method, asking.path, asking.query));
-        let stage = Stage::new(Setting {
-            view: View::default(),
-            limits: Limits::default(),
-            now: self.now,
-            seed: 0,
-            principal: Principal::Trusted,
-            agent: None,
-            call_id_host: "".into(),
-            directory: self.tenant.settings().directory.clone(),
-            cache: self.tenant.cache.clone(),
-            settings: self.logic.settings(),
-        });
+        let stage = Stage::new(Setting::of_route(&self.tenant, &*self.logic, self.now, Principal::Trusted));
         let exchange = ExchangeId(self.exchanges);
         match self.logic.route(&self.tenant.domain, &request, stage).1.expect("routes") {
             Routed::Answer(answer) => self.answers.entry(exchange.0).or_default().push(answer),

@@ -3,7 +3,6 @@
 use plugboard_calls::cache::MemoryCache;
 use plugboard_calls::contract as host;
 use plugboard_calls::effect::Effect;
-use plugboard_calls::limits::Limits;
 use plugboard_calls::logic::{Credentials, Directory, Logic, UserRecord};
 use plugboard_calls::stage::{Setting, Stage, View};
 use plugboard_sdk::testkit::Kit;
@@ -77,7 +76,7 @@ fn by_host(name: &str, value: &str) -> String {
     let exchange = host::ExchangeId(1);
     let stage = Stage::new(Setting {
         view: View { exchanges: [exchange].into_iter().collect(), next_leg: 1, next_transaction: 1, ..View::default() },
-        limits: Limits::default(),
+        limits: Arc::default(),
         now: Time::from_millis(0),
         seed: 1,
         principal: host::Principal::Trusted,

@@ -3,11 +3,9 @@
 use super::Shard;
 use super::actor::{CallRef, Phase, Queued};
 use crate::contract::{Context, Event};
-use crate::guest_settings::GuestSettings;
-use crate::limits::Limits;
 use crate::logic::{Breakdown, Logic};
 use crate::record::Record;
-use crate::stage::{Answers, Committed, LogLine, Setting, Stage, View};
+use crate::stage::{Answers, Committed, LogLine, Setting, Stage};
 use crate::tenant::Tenant;
 use plugboard_sip::time::Time;
 use std::borrow::Cow;
@@ -39,17 +37,10 @@ pub(super) struct Subject {
     tenant: Arc<Tenant>,
     logic: Arc<dyn Logic>,
     context: Context,
-    given: Given,
-}
-
-/// What a stage was made with that the context does not hold.
-struct Given {
+    /// Counts the events of the call.
     number: u64,
-    limits: Limits,
-    settings: Arc<GuestSettings>,
-    view: View,
-    agent: Option<Arc<str>>,
-    call_id_host: Arc<str>,
+    /// What the stage was made with.
+    setting: Arc<Setting>,
 }
 
 impl Job {
@@ -109,18 +100,18 @@ impl Finished {
 
     /// All that is needed to run the event again, and what came of it.
     pub fn record(&self) -> Record<'_> {
-        let Subject { tenant, logic, context, state, queued, given, .. } = &*self.subject;
+        let Subject { tenant, logic, context, state, queued, number, setting, .. } = &*self.subject;
         Record {
             tenant: tenant.clone(),
-            limits: given.limits.clone(),
-            settings: given.settings.clone(),
+            limits: setting.limits.clone(),
+            settings: setting.settings.clone(),
             version: logic.version_id(),
-            number: given.number,
+            number: *number,
             begins: state.is_none(),
             context: Cow::Borrowed(context),
-            call_id_host: given.call_id_host.clone(),
-            agent: given.agent.clone(),
-            view: Cow::Borrowed(&given.view),
+            call_id_host: setting.call_id_host.clone(),
+            agent: setting.agent.clone(),
+            view: Cow::Borrowed(&setting.view),
             event: queued.event.clone(),
             answers: Cow::Borrowed(&self.answers),
             outcome: self.outcome.as_ref().map(Cow::Borrowed).map_err(Cow::Borrowed),
@@ -158,17 +149,9 @@ impl Shard {
             seed,
             ended_by_host,
         };
-        let (settings, told) = (actor.tenant.settings(), actor.logic.settings());
-        let given = Given {
-            number: actor.begun,
-            limits: settings.limits.clone(),
-            settings: told.clone(),
+        let settings = actor.tenant.settings();
+        let setting = Arc::new(Setting {
             view: actor.view(&queued.event),
-            agent: actor.agent.clone(),
-            call_id_host: self.call_id_host.clone(),
-        };
-        let stage = Stage::new(Setting {
-            view: given.view.clone(),
             limits: settings.limits.clone(),
             now,
             seed,
@@ -177,7 +160,7 @@ impl Shard {
             call_id_host: self.call_id_host.clone(),
             directory: settings.directory.clone(),
             cache: actor.tenant.cache.clone(),
-            settings: told,
+            settings: actor.logic.settings(),
         });
         let subject = Box::new(Subject {
             call,
@@ -187,9 +170,10 @@ impl Shard {
             tenant: actor.tenant.clone(),
             logic: actor.logic.clone(),
             context,
-            given,
+            number: actor.begun,
+            setting: setting.clone(),
         });
-        Some(Job { subject, stage })
+        Some(Job { subject, stage: Stage::new(setting) })
     }
 
     /// After the outputs of a finished job are on their way: the call's next job, if one waits. Until this is called

@@ -18,7 +18,7 @@ impl Directory for Users {
 fn stage(view: View, principal: Principal) -> Stage {
     Stage::new(Setting {
         view,
-        limits: Limits::default(),
+        limits: Arc::default(),
         now: Time::from_millis(1_000),
         seed: 7,
         principal,

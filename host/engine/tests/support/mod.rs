@@ -4,7 +4,6 @@
 use plugboard_calls::cache::MemoryCache;
 use plugboard_calls::contract::*;
 use plugboard_calls::guest_settings::GuestSettings;
-use plugboard_calls::limits::Limits;
 use plugboard_calls::logic::{Breakdown, Credentials, Directory, Logic, Routed, UserRecord};
 use plugboard_calls::stage::{Committed, LogLine, Setting, Stage, View};
 use plugboard_engine::{Engine, EngineLimits, Tried, Version, processor_time};
@@ -152,7 +151,7 @@ pub fn stage_with(view: View) -> Stage {
     settings.insert("tone", "dial".to_owned()).expect("within bounds");
     Stage::new(Setting {
         view,
-        limits: Limits::default(),
+        limits: Arc::default(),
         now: Time::from_millis(0),
         seed: 7,
         principal: Principal::Trusted,

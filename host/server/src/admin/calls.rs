@@ -8,7 +8,7 @@ use crate::tenants::Tenant;
 use http::StatusCode;
 use plugboard_calls::contract::{CallKey, EndingReason, Header, HttpRequest, Principal};
 use plugboard_calls::logic::{Logic, Routed};
-use plugboard_calls::stage::{Setting, Stage, View};
+use plugboard_calls::stage::{Setting, Stage};
 use std::sync::Arc;
 
 impl Admin {
@@ -62,19 +62,7 @@ impl Admin {
     }
 
     fn key(&self, tenant: &Tenant, logic: &Arc<dyn Logic>, request: &HttpRequest) -> Result<CallKey, Box<Answered>> {
-        let settings = tenant.core.settings();
-        let stage = Stage::new(Setting {
-            view: View::default(),
-            limits: settings.limits.clone(),
-            now: self.clock.now(),
-            seed: 0,
-            principal: Principal::Trusted,
-            agent: None,
-            call_id_host: Arc::from(tenant.domain()),
-            directory: settings.directory.clone(),
-            cache: tenant.core.cache.clone(),
-            settings: logic.settings(),
-        });
+        let stage = Stage::new(Setting::of_route(&tenant.core, &**logic, self.clock.now(), Principal::Trusted));
         match logic.route(tenant.domain(), request, stage).1 {
             Ok(Routed::Call(key)) => Ok(key),
             Ok(Routed::Answer(response)) => {

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use plugboard_calls::contract::*;
 use plugboard_calls::logic::{Credentials, Directory, Logic, Routed, UserRecord};
 use plugboard_calls::shard::{Arrival, CallRef, Face, Faces, Output, Shard, ShardConfig};
-use plugboard_calls::stage::{Setting, Stage, View};
+use plugboard_calls::stage::{Setting, Stage};
 use plugboard_calls::tenant::{Settings, Tenant};
 use plugboard_controller::CallController;
 use plugboard_simulation::native::Native;
@@ -71,7 +71,7 @@ impl Exchange {
         let face =
             Face { transport: Transport::Udp, address, host: Host::V4(Ipv4Addr::LOCALHOST), port: address.port() };
         let config = ShardConfig { index: 0, faces: Faces::new(vec![face]), timers: TimerValues::default(), seed: 7 };
-        let limits = plugboard_calls::limits::Limits { calls_per_second: u32::MAX, ..Default::default() };
+        let limits = Arc::new(plugboard_calls::limits::Limits { calls_per_second: u32::MAX, ..Default::default() });
         Self {
             shard: Shard::new(config),
             tenant: Tenant::new(DOMAIN.to_owned(), Settings { limits, ..Settings::new(Arc::new(Agent)) }),
@@ -161,19 +161,7 @@ impl Exchange {
             headers: vec![Header { name: "user-agent".to_owned(), value: "drive.py".to_owned() }],
             body: Vec::new(),
         };
-        let settings = self.tenant.settings();
-        let stage = Stage::new(Setting {
-            view: View::default(),
-            limits: settings.limits.clone(),
-            now: self.now,
-            seed: 0,
-            principal: Principal::Trusted,
-            agent: None,
-            call_id_host: Arc::from(""),
-            directory: settings.directory.clone(),
-            cache: self.tenant.cache.clone(),
-            settings: self.logic.settings(),
-        });
+        let stage = Stage::new(Setting::of_route(&self.tenant, &*self.logic, self.now, Principal::Trusted));
         let (_, routed) = self.logic.route(DOMAIN, &request, stage);
         let Ok(Routed::Call(key)) = routed else { panic!("no call: {routed:?}") };
         let (tenant, logic, principal) = (self.tenant.clone(), self.logic.clone(), Principal::Trusted);

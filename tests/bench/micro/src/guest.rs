@@ -2,7 +2,6 @@
 
 use plugboard_calls::cache::MemoryCache;
 use plugboard_calls::contract::*;
-use plugboard_calls::limits::Limits;
 use plugboard_calls::logic::{Credentials, Directory, Logic, UserRecord};
 use plugboard_calls::stage::{Setting, Stage, View};
 use plugboard_engine::{Engine, EngineLimits, Version};
@@ -99,7 +98,7 @@ impl Guest {
         };
         let stage = Stage::new(Setting {
             view,
-            limits: Limits::default(),
+            limits: Arc::default(),
             now: Time::from_millis(NOW_MS),
             seed: 7,
             principal,

@@ -106,7 +106,11 @@ impl Bench {
             shard: Shard::new(config),
             tenant: Tenant::new(
                 "example.com".into(),
-                Settings { limits, session_expires_seconds: 0, ..Settings::new(Arc::new(Alice("secret"))) },
+                Settings {
+                    limits: Arc::new(limits),
+                    session_expires_seconds: 0,
+                    ..Settings::new(Arc::new(Alice("secret")))
+                },
             ),
             now: Time::from_millis(1_000_000),
             everything: Vec::new(),
@@ -256,7 +260,7 @@ impl Bench {
 
     /// The tenant's calls ask for session timers.
     pub fn ask_for_sessions(&mut self, seconds: u32) {
-        let limits = Limits { calls: CALLS_MAX, ..Limits::default() };
+        let limits = Arc::new(Limits { calls: CALLS_MAX, ..Limits::default() });
         let settings =
             Settings { limits, session_expires_seconds: seconds, ..Settings::new(Arc::new(Alice("secret"))) };
         self.tenant.configure(settings);

@@ -88,6 +88,10 @@ impl Directory for Alice {
     }
 }
 
+fn settings(limits: Limits, session_expires_seconds: u32) -> Settings {
+    Settings { limits: Arc::new(limits), session_expires_seconds, ..Settings::new(Arc::new(Alice("secret"))) }
+}
+
 impl Bench {
     pub fn new(script: Script) -> Self {
         Self::limited(script, Limits { calls: CALLS_MAX, ..Limits::default() })
@@ -104,14 +108,7 @@ impl Bench {
         let config = ShardConfig { index: 3, faces, timers: TimerValues::default(), seed: 11 };
         Self {
             shard: Shard::new(config),
-            tenant: Tenant::new(
-                "example.com".into(),
-                Settings {
-                    limits: Arc::new(limits),
-                    session_expires_seconds: 0,
-                    ..Settings::new(Arc::new(Alice("secret")))
-                },
-            ),
+            tenant: Tenant::new("example.com".into(), settings(limits, 0)),
             now: Time::from_millis(1_000_000),
             everything: Vec::new(),
             logic: scripted(script, Ok(Vec::new())),
@@ -260,10 +257,7 @@ impl Bench {
 
     /// The tenant's calls ask for session timers.
     pub fn ask_for_sessions(&mut self, seconds: u32) {
-        let limits = Arc::new(Limits { calls: CALLS_MAX, ..Limits::default() });
-        let settings =
-            Settings { limits, session_expires_seconds: seconds, ..Settings::new(Arc::new(Alice("secret"))) };
-        self.tenant.configure(settings);
+        self.tenant.configure(settings(Limits { calls: CALLS_MAX, ..Limits::default() }, seconds));
     }
 
     /// A proxy challenges a request of ours.

@@ -14,7 +14,7 @@ guests:
 build: guests
     cargo build --release -p plugboard-server
 
-# Builds it as it is shipped, target/trained/plugboard: 13 to 25 % less CPU per call. Twenty minutes.
+# Builds it as it is shipped, target/trained/plugboard: 13 to 25 % less CPU per call. Half an hour.
 release: peers guests release-tools
     @host/release.sh
 

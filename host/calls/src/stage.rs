@@ -50,12 +50,13 @@ pub struct Setting {
 }
 
 impl Setting {
-    /// What a guest may see when it is asked which call a request is about: users and settings, and no call.
+    /// What a guest may see when it is asked which call a request is about: users and settings, and no call. It may
+    /// stage nothing.
     pub fn of_route(tenant: &Tenant, logic: &dyn Logic, now: Time, principal: Principal) -> Self {
         let settings = tenant.settings();
         Self {
             view: View::default(),
-            limits: settings.limits.clone(),
+            limits: Arc::new(Limits { effects_per_event: 0, ..(*settings.limits).clone() }),
             now,
             seed: 0,
             principal,

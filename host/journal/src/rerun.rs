@@ -78,6 +78,7 @@ impl World {
     /// Asks which call the request is about.
     pub(crate) fn route(&self, logic: &dyn Logic, recorded: &Recorded, request: &HttpRequest) -> Rerun<Routed> {
         self.attempt(recorded, |mut setting| {
+            Arc::make_mut(&mut setting.limits).effects_per_event = 0;
             (setting.view, setting.seed, setting.agent) = (View::default(), 0, None);
             logic.route(&recorded.line.domain, request, Stage::new(setting)).1
         })
